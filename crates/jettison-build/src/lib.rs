@@ -1,0 +1,1 @@
+//! From a Python project to a verified image.

@@ -1,0 +1,1 @@
+//! Debian archives: signed indices, dependency closure, .deb files.

@@ -1,0 +1,1 @@
+//! Dockerfiles and .dockerignore: text in, values out.

@@ -1,0 +1,1 @@
+//! HTTP client: retries, proxies, private CAs, checked downloads.

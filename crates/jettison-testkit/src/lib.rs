@@ -1,0 +1,1 @@
+//! Projects, wheels, packages and servers on loopback for tests.

@@ -1,0 +1,230 @@
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use crate::{Digest, TreePath};
+
+/// One path of a tree with its metadata. There is no time in it: who writes an archive decides that.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Where it stands.
+    pub path: TreePath,
+    /// Permission, setuid, setgid and sticky bits (`0o7777`).
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// What it is.
+    pub node: Node,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone)]
+pub enum Node {
+    /// A directory.
+    Directory,
+    /// A regular file.
+    File(Content),
+    /// A symbolic link with its target, byte for byte.
+    Symlink(Vec<u8>),
+    /// Another name for the file at this path of the same tree.
+    HardLink(TreePath),
+}
+
+impl Entry {
+    /// A directory `0755`, owned by root.
+    pub fn directory(path: TreePath) -> Self {
+        Self { path, mode: 0o755, uid: 0, gid: 0, node: Node::Directory }
+    }
+
+    /// A file owned by root: `0755` if it is executable, else `0644`.
+    pub fn file(path: TreePath, content: Content, executable: bool) -> Self {
+        let mode = if executable { 0o755 } else { 0o644 };
+        Self { path, mode, uid: 0, gid: 0, node: Node::File(content) }
+    }
+
+    /// A symbolic link owned by root.
+    pub fn symlink(path: TreePath, target: impl Into<Vec<u8>>) -> Self {
+        Self { path, mode: 0o777, uid: 0, gid: 0, node: Node::Symlink(target.into()) }
+    }
+
+    /// The content, where it is a file.
+    pub fn content(&self) -> Option<&Content> {
+        match &self.node {
+            Node::File(content) => Some(content),
+            _ => None,
+        }
+    }
+}
+
+/// The content of a file: its digest and length, and where to read it.
+#[derive(Debug, Clone)]
+pub struct Content {
+    digest: Digest,
+    len: u64,
+    source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Source {
+    Bytes(Arc<[u8]>),
+    File { file: Arc<File>, offset: u64 },
+}
+
+impl Content {
+    /// Content held in memory.
+    pub fn from_bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), len: bytes.len() as u64, source: Source::Bytes(bytes) }
+    }
+
+    /// `len` bytes at `offset` of an open file that nobody changes, known to have this digest.
+    pub fn in_file(file: Arc<File>, offset: u64, len: u64, digest: Digest) -> Self {
+        Self { digest, len, source: Source::File { file, offset } }
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Reads it from the start. Readers of one content do not disturb each other.
+    pub fn reader(&self) -> ContentReader<'_> {
+        ContentReader { content: self, at: 0 }
+    }
+
+    /// All of it, in memory. For what is known to be small.
+    pub fn read(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::with_capacity(self.len as usize);
+        self.reader().read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// Reads a [`Content`].
+#[derive(Debug)]
+pub struct ContentReader<'a> {
+    content: &'a Content,
+    at: u64,
+}
+
+impl Read for ContentReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.content.len - self.at;
+        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ok(0);
+        }
+        let read = match &self.content.source {
+            Source::Bytes(bytes) => {
+                let at = self.at as usize;
+                buffer[..want].copy_from_slice(&bytes[at..at + want]);
+                want
+            }
+            Source::File { file, offset } => file.read_at(&mut buffer[..want], offset + self.at)?,
+        };
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file under a content was cut short"));
+        }
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+/// Entries by path.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    entries: BTreeMap<TreePath, Entry>,
+}
+
+impl Tree {
+    /// A tree with nothing in it.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds an entry. Two directories at one path become the first of them; two files with one content and mode are the same
+    /// file; anything else at a taken path is a [`Collision`] and leaves the tree as it was.
+    pub fn insert(&mut self, entry: Entry) -> Result<(), Collision> {
+        use std::collections::btree_map::Entry as Slot;
+        match self.entries.entry(entry.path.clone()) {
+            Slot::Vacant(slot) => {
+                slot.insert(entry);
+                Ok(())
+            }
+            Slot::Occupied(slot) => match (&slot.get().node, &entry.node) {
+                (Node::Directory, Node::Directory) => Ok(()),
+                (Node::File(old), Node::File(new)) if old.digest == new.digest && slot.get().mode == entry.mode => Ok(()),
+                (Node::Symlink(old), Node::Symlink(new)) if old == new => Ok(()),
+                _ => Err(Collision(entry.path)),
+            },
+        }
+    }
+
+    /// Puts an entry in place of whatever stands at its path.
+    pub fn replace(&mut self, entry: Entry) {
+        self.entries.insert(entry.path.clone(), entry);
+    }
+
+    /// Takes out what stands at `path` and everything below it.
+    pub fn remove(&mut self, path: &TreePath) {
+        self.entries.retain(|other, _| !other.is_below(path.as_bytes()));
+    }
+
+    /// Keeps the entries for which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&Entry) -> bool) {
+        self.entries.retain(|_, entry| keep(entry));
+    }
+
+    /// What stands at `path`.
+    pub fn get(&self, path: &TreePath) -> Option<&Entry> {
+        self.entries.get(path)
+    }
+
+    /// The entries in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.values()
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether it holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The bytes of all files, each counted once per path.
+    pub fn bytes(&self) -> u64 {
+        self.iter().filter_map(Entry::content).map(Content::len).sum()
+    }
+}
+
+impl IntoIterator for Tree {
+    type Item = Entry;
+    type IntoIter = std::collections::btree_map::IntoValues<TreePath, Entry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_values()
+    }
+}
+
+/// Two entries want one path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two different entries want `{0}`")]
+pub struct Collision(pub TreePath);
