@@ -37,7 +37,6 @@ pub(crate) fn answer(url: &Url, method: Method, headers: &Headers) -> Result<Res
     Ok(Response { status, headers: answer, url: url.clone(), body })
 }
 
-
 /// Start and end of a single range, if it is not empty.
 fn parse_range(range: &str, total: u64) -> Option<(u64, u64)> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;

@@ -25,7 +25,7 @@ impl ProxySettings {
 
     fn is_excepted(&self, url: &Url) -> bool {
         let Some(host) = url.host_str() else { return true };
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+        let host = host.trim_start_matches('[').trim_end_matches([']', '.']).to_ascii_lowercase();
         let address: Option<IpAddr> = host.parse().ok();
         let port = url.port_or_known_default();
         let patterns = self.no_proxy.iter().flat_map(|list| list.split([',', ' '])).map(str::trim);
@@ -81,6 +81,7 @@ mod tests {
         for (no_proxy, url, excepted) in [
             ("example.com", "http://example.com/", true),
             ("example.com", "http://a.example.com/", true),
+            ("example.com", "http://example.com./", true),
             ("example.com", "http://notexample.com/", false),
             (".example.com", "http://a.EXAMPLE.com/", true),
             ("*.example.com", "http://a.example.com/", true),
