@@ -5,6 +5,7 @@
 //! - [`DebBuilder`] makes Debian packages, [`DebianArchiveBuilder`] serves them as a signed archive, and
 //!   [`interpreter::python_debs`] is Debian's Python in miniature.
 //! - [`ElfBuilder`] makes libraries and programs of a few hundred bytes, [`archive`] any zip, tar and ar, however wrong.
+//! - [`Registry`] holds images, and wants a [`Login`] or none.
 //! - [`Project`] is a directory with a project in it.
 //!
 //! Whatever these make is the same each time. What fails here fails the test, so they panic where a library would return an error.
@@ -19,6 +20,7 @@ pub mod http;
 pub mod index;
 pub mod interpreter;
 pub mod project;
+pub mod registry;
 pub mod sdist;
 pub mod wheel;
 
@@ -29,5 +31,6 @@ pub use elf::ElfBuilder;
 pub use http::{Fault, HttpServer, Request, Response};
 pub use index::{PackageIndex, PackageIndexBuilder};
 pub use project::Project;
+pub use registry::{Login, Registry};
 pub use sdist::SdistBuilder;
 pub use wheel::{WheelBuilder, WheelFault};
