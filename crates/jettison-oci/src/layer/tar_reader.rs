@@ -1,0 +1,574 @@
+//! Tars of others, member by member, trusting nothing.
+//!
+//! Read are the dialects that image tools write: v7, ustar, pax (local and global headers), GNU long names and base-256
+//! numbers. Every extension is bounded by [`MAX_EXTENSION`], so memory does not grow with what an archive claims.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use jettison_tree::{PathError, TreePath};
+
+use super::ustar::{BLOCK, checksum, field, flag, padding};
+
+/// Bytes of one pax header or GNU long name that are read at most. Linux keeps xattrs below 64 KiB and paths below 4 KiB.
+pub const MAX_EXTENSION: u64 = 1 << 20;
+
+/// What a member is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TarKind {
+    /// A regular file.
+    File,
+    /// Another name for an earlier file.
+    HardLink,
+    /// A symbolic link.
+    Symlink,
+    /// A character device with major and minor number.
+    CharacterDevice(u32, u32),
+    /// A block device with major and minor number.
+    BlockDevice(u32, u32),
+    /// A directory.
+    Directory,
+    /// A named pipe.
+    Fifo,
+    /// Some other type flag.
+    Other(u8),
+}
+
+/// What a tar says about one member, extensions applied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TarHeader {
+    /// The name, byte for byte.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: TarKind,
+    /// Permission, setuid, setgid and sticky bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u64,
+    /// Group.
+    pub gid: u64,
+    /// Bytes of content; 0 for what is no file.
+    pub size: u64,
+    /// Seconds since 1970; fractions are dropped.
+    pub mtime: i64,
+    /// Where a link points.
+    pub link: Vec<u8>,
+    /// Extended attributes (`SCHILY.xattr.*`).
+    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+}
+
+/// A deletion in a lower layer (image-spec, layer.md, "Whiteouts").
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whiteout {
+    /// `.wh.name`: this path, and all below it, is gone.
+    Path(TreePath),
+    /// `.wh..wh..opq`: all in this directory is gone; `None` for the root.
+    Opaque(Option<TreePath>),
+    /// Another `.wh..wh.` name: AUFS' own records, which mean nothing here.
+    Ignored,
+}
+
+impl TarHeader {
+    /// The name as a path of a tree; `None` for the root itself (`./`).
+    pub fn path(&self) -> Result<Option<TreePath>, PathError> {
+        if self.name.split(|&byte| byte == b'/').all(|component| component.is_empty() || component == b".") {
+            return Ok(None);
+        }
+        TreePath::parse(&self.name).map(Some)
+    }
+
+    /// The deletion that it stands for, where it is one.
+    pub fn whiteout(&self) -> Result<Option<Whiteout>, PathError> {
+        let Some(path) = self.path()? else { return Ok(None) };
+        let Some(name) = path.file_name().strip_prefix(b".wh.") else { return Ok(None) };
+        let parent = path.parent();
+        Ok(Some(match name {
+            b".wh..opq" => Whiteout::Opaque(parent),
+            _ if name.starts_with(b".wh.") => Whiteout::Ignored,
+            _ => {
+                // Alone first: joined, an empty name or `.` would be the directory itself.
+                let name = TreePath::parse(name)?;
+                Whiteout::Path(parent.map_or(Ok(name.clone()), |parent| parent.join(name.as_bytes()))?)
+            }
+        }))
+    }
+}
+
+/// Reads a tar from a stream.
+pub struct TarReader<R> {
+    inner: R,
+    /// Bytes read of the stream.
+    at: u64,
+    /// Bytes of content and padding of the current member that are not read yet.
+    content: u64,
+    padding: u64,
+    global: BTreeMap<Vec<u8>, Vec<u8>>,
+    ended: bool,
+}
+
+/// One member; reading it yields its content.
+pub struct TarEntry<'a, R> {
+    header: TarHeader,
+    offset: u64,
+    reader: &'a mut TarReader<R>,
+}
+
+impl<R> TarEntry<'_, R> {
+    /// What the tar says about it.
+    pub fn header(&self) -> &TarHeader {
+        &self.header
+    }
+
+    /// Where its content begins, in bytes from the start of the tar.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+impl<R: Read> Read for TarEntry<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read_content(buffer)
+    }
+}
+
+impl<R: Read> TarReader<R> {
+    /// Reads the tar that `inner` yields.
+    pub fn new(inner: R) -> Self {
+        Self { inner, at: 0, content: 0, padding: 0, global: BTreeMap::new(), ended: false }
+    }
+
+    /// The next member; what is left of the one before is skipped. `None` at the end.
+    pub fn next_entry(&mut self) -> Result<Option<TarEntry<'_, R>>, TarError> {
+        let mut pax = BTreeMap::new();
+        let (mut long_name, mut long_link) = (None, None);
+        loop {
+            self.skip_rest()?;
+            let start = self.at;
+            let broken = |why| TarError::Header { offset: start, why };
+            let Some(block) = self.next_block()? else {
+                if pax.is_empty() && long_name.is_none() && long_link.is_none() {
+                    return Ok(None);
+                }
+                return Err(broken("the archive ends after an extension header"));
+            };
+            let kind = block[field::TYPE];
+            let size = number(&block[field::SIZE]).ok_or(broken("its size is no number"))?;
+            match kind {
+                flag::PAX => {
+                    pax_records(&self.extension(size, start)?, &mut pax).ok_or(broken("its pax records are broken"))?
+                }
+                flag::PAX_GLOBAL => {
+                    let bytes = self.extension(size, start)?;
+                    pax_records(&bytes, &mut self.global).ok_or(broken("its pax records are broken"))?;
+                    if self.global.iter().map(|(key, value)| (key.len() + value.len()) as u64).sum::<u64>()
+                        > MAX_EXTENSION
+                    {
+                        return Err(broken("its global records are too many"));
+                    }
+                }
+                flag::GNU_LONG_NAME => long_name = Some(until_nul(&self.extension(size, start)?).to_vec()),
+                flag::GNU_LONG_LINK => long_link = Some(until_nul(&self.extension(size, start)?).to_vec()),
+                _ => {
+                    let record = |key: &str| pax.get(key.as_bytes()).or_else(|| self.global.get(key.as_bytes()));
+                    let sparse = pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
+                    let mut header = parse_header(&block, size, &record).map_err(broken)?;
+                    if let Some(name) = long_name {
+                        header.name = name;
+                    }
+                    if let Some(link) = long_link {
+                        header.link = link;
+                    }
+                    if kind == flag::GNU_SPARSE || sparse {
+                        return Err(TarError::Sparse { name: String::from_utf8_lossy(&header.name).into_owned() });
+                    }
+                    let xattr = |(key, value): (&Vec<u8>, &Vec<u8>)| {
+                        key.strip_prefix(b"SCHILY.xattr.").map(|name| (name.to_vec(), value.clone()))
+                    };
+                    header.xattrs = pax.iter().filter_map(xattr).collect();
+                    if header.name.is_empty() || header.name.contains(&0) {
+                        return Err(broken("it has no name"));
+                    }
+                    self.content = header.size;
+                    self.padding = padding(header.size);
+                    return Ok(Some(TarEntry { header, offset: self.at, reader: self }));
+                }
+            }
+        }
+    }
+
+    /// Reads to the end of the stream, past the end of the archive, and returns the bytes of the whole stream.
+    pub fn drain(mut self) -> io::Result<u64> {
+        let rest = io::copy(&mut self.inner, &mut io::sink())?;
+        Ok(self.at + rest)
+    }
+
+    fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let want = buffer.len().min(usize::try_from(self.content).unwrap_or(usize::MAX));
+        if want == 0 {
+            return Ok(0);
+        }
+        let read = self.inner.read(&mut buffer[..want])?;
+        if read == 0 {
+            return Err(TarError::Cut { offset: self.at }.into());
+        }
+        self.at += read as u64;
+        self.content -= read as u64;
+        Ok(read)
+    }
+
+    fn skip_rest(&mut self) -> Result<(), TarError> {
+        let rest = self.content + self.padding;
+        if rest == 0 {
+            return Ok(());
+        }
+        let skipped = io::copy(&mut self.inner.by_ref().take(rest), &mut io::sink())?;
+        self.at += skipped;
+        if skipped < rest {
+            return Err(TarError::Cut { offset: self.at });
+        }
+        (self.content, self.padding) = (0, 0);
+        Ok(())
+    }
+
+    /// The next header block; `None` at a block of zeros and at the end of the stream.
+    fn next_block(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
+        let mut block = [0; BLOCK];
+        if self.ended {
+            return Ok(None);
+        }
+        let offset = self.at;
+        let mut have = 0;
+        while have < BLOCK {
+            match self.inner.read(&mut block[have..]) {
+                Ok(0) if have == 0 => {
+                    self.ended = true;
+                    return Ok(None);
+                }
+                Ok(0) => return Err(TarError::Cut { offset: self.at }),
+                Ok(read) => (have, self.at) = (have + read, self.at + read as u64),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if block == [0; BLOCK] {
+            self.ended = true;
+            return Ok(None);
+        }
+        let signed = || {
+            let value =
+                |(at, &byte): (usize, &u8)| if field::CHECKSUM.contains(&at) { 32 } else { i64::from(byte as i8) };
+            block.iter().enumerate().map(value).sum::<i64>()
+        };
+        let sum = number(&block[field::CHECKSUM]);
+        if sum != Some(checksum(&block)) && sum.and_then(|sum| i64::try_from(sum).ok()) != Some(signed()) {
+            return Err(TarError::Header { offset, why: "its checksum is wrong" });
+        }
+        Ok(Some(block))
+    }
+
+    /// The content of an extension header.
+    fn extension(&mut self, size: u64, offset: u64) -> Result<Vec<u8>, TarError> {
+        if size > MAX_EXTENSION {
+            return Err(TarError::Header { offset, why: "its extension header is too long" });
+        }
+        (self.content, self.padding) = (size, padding(size));
+        let mut bytes = Vec::with_capacity(size as usize);
+        let mut entry = Take { reader: self };
+        entry.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The content of the current member as a [`Read`].
+struct Take<'a, R> {
+    reader: &'a mut TarReader<R>,
+}
+
+impl<R: Read> Read for Take<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.reader.read_content(buffer)
+    }
+}
+
+fn parse_header<'a>(
+    block: &[u8; BLOCK],
+    size: u64,
+    record: &dyn Fn(&str) -> Option<&'a Vec<u8>>,
+) -> Result<TarHeader, &'static str> {
+    let posix = block[field::MAGIC].starts_with(b"ustar\0");
+    let numeric = |at, key, why| match record(key) {
+        Some(text) => decimal(text).and_then(|n| u64::try_from(n).ok()).ok_or(why),
+        None => number(&block[at]).ok_or(why),
+    };
+    let mut name = match record("path") {
+        Some(name) => name.clone(),
+        None => {
+            let name = until_nul(&block[field::NAME]);
+            match until_nul(&block[field::PREFIX]) {
+                prefix if posix && !prefix.is_empty() => [prefix, b"/", name].concat(),
+                _ => name.to_vec(),
+            }
+        }
+    };
+    let link = record("linkpath").map_or_else(|| until_nul(&block[field::LINK]).to_vec(), Clone::clone);
+    let mtime = match record("mtime") {
+        Some(text) => decimal(text).ok_or("its time is no number")?,
+        // Old tars leave it blank; GNU's base-256 may be negative. Neither is a reason to refuse an image.
+        None => number(&block[field::MTIME]).and_then(|n| i64::try_from(n).ok()).unwrap_or(0),
+    };
+    let device = |at: std::ops::Range<usize>| number(&block[at]).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let numbers = || (device(field::DEVICE_MAJOR), device(field::DEVICE_MINOR));
+    let kind = match block[field::TYPE] {
+        0 | flag::FILE | flag::CONTIGUOUS_FILE if name.ends_with(b"/") => TarKind::Directory,
+        0 | flag::FILE | flag::CONTIGUOUS_FILE | flag::GNU_SPARSE => TarKind::File,
+        flag::HARD_LINK => TarKind::HardLink,
+        flag::SYMLINK => TarKind::Symlink,
+        flag::CHARACTER_DEVICE => TarKind::CharacterDevice(numbers().0, numbers().1),
+        flag::BLOCK_DEVICE => TarKind::BlockDevice(numbers().0, numbers().1),
+        flag::DIRECTORY => TarKind::Directory,
+        flag::FIFO => TarKind::Fifo,
+        other => TarKind::Other(other),
+    };
+    if kind == TarKind::Directory {
+        while name.len() > 1 && name.ends_with(b"/") {
+            name.pop();
+        }
+        name.push(b'/');
+    }
+    // Only files have content, whatever the size field of the others says.
+    let size = match (kind, record("size")) {
+        (TarKind::File | TarKind::Other(_), Some(text)) => {
+            decimal(text).and_then(|n| u64::try_from(n).ok()).ok_or("its size is no number")?
+        }
+        (TarKind::File | TarKind::Other(_), None) => size,
+        _ => 0,
+    };
+    if size > i64::MAX as u64 {
+        return Err("its size is no number");
+    }
+    Ok(TarHeader {
+        name,
+        kind,
+        mode: number(&block[field::MODE]).ok_or("its mode is no number")? as u32 & 0o7777,
+        uid: numeric(field::UID, "uid", "its owner is no number")?,
+        gid: numeric(field::GID, "gid", "its group is no number")?,
+        size,
+        mtime,
+        link,
+        xattrs: BTreeMap::new(),
+    })
+}
+
+/// An octal field, or GNU's big-endian base-256 where the first bit is set. Blank is 0.
+fn number(field: &[u8]) -> Option<u64> {
+    if field[0] == 0x80 {
+        let (high, low) = field[1..].split_at(field.len() - 1 - 8.min(field.len() - 1));
+        return high.iter().all(|&byte| byte == 0).then(|| low.iter().fold(0, |n, &byte| n << 8 | u64::from(byte)));
+    }
+    let text = until_nul(field).trim_ascii();
+    if text.len() > 21 {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |n, &byte| {
+        let digit = char::from(byte).to_digit(8)?;
+        n.checked_mul(8)?.checked_add(digit.into())
+    })
+}
+
+/// A pax number: decimal seconds or bytes; a fraction is dropped.
+fn decimal(text: &[u8]) -> Option<i64> {
+    let text = std::str::from_utf8(text).ok()?;
+    text.split('.').next()?.parse().ok()
+}
+
+fn until_nul(field: &[u8]) -> &[u8] {
+    field.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Adds pax records; an empty value takes a record away again. `None` where they are malformed.
+fn pax_records(mut bytes: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<u8>>) -> Option<()> {
+    while !bytes.is_empty() {
+        let space = bytes.iter().take(8).position(|&byte| byte == b' ')?;
+        let len: usize = std::str::from_utf8(&bytes[..space]).ok()?.parse().ok()?;
+        let record = bytes.get(space + 1..len)?.strip_suffix(b"\n")?;
+        let equals = record.iter().position(|&byte| byte == b'=')?;
+        let (key, value) = (&record[..equals], &record[equals + 1..]);
+        if value.is_empty() && !key.starts_with(b"SCHILY.xattr.") {
+            records.remove(key);
+        } else {
+            records.insert(key.to_vec(), value.to_vec());
+        }
+        bytes = &bytes[len..];
+    }
+    Some(())
+}
+
+/// Bytes that are no tar, or one that is not read here.
+#[derive(Debug, thiserror::Error)]
+pub enum TarError {
+    /// A header makes no sense.
+    #[error("tar: the header at byte {offset} is broken: {why}")]
+    Header {
+        /// Bytes from the start of the tar.
+        offset: u64,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The tar ends in mid-member.
+    #[error("tar: the archive is cut short at byte {offset}")]
+    Cut {
+        /// Bytes from the start of the tar.
+        offset: u64,
+    },
+    /// A sparse file, which no image builder writes.
+    #[error("tar: `{}` is a sparse file; layers have none", name.escape_debug())]
+    Sparse {
+        /// Its name.
+        name: String,
+    },
+    /// A path that leaves the tree.
+    #[error("tar: {0}")]
+    Path(#[from] PathError),
+    /// More members than any image has.
+    #[error("tar: the layers have more than {0} entries")]
+    TooMany(usize),
+    /// A hard link to nothing.
+    #[error("tar: `{path}` is a hard link to `{target}`, which is not there")]
+    HardLink {
+        /// The link.
+        path: TreePath,
+        /// What it names.
+        target: TreePath,
+    },
+    /// The stream cannot be read.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<TarError> for io::Error {
+    fn from(error: TarError) -> Self {
+        match error {
+            TarError::Io(error) => error,
+            other => Self::new(io::ErrorKind::InvalidData, other),
+        }
+    }
+}
+
+impl From<io::Error> for TarError {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<Self>().unwrap_or_else(Self::Io)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(kind: u8, name: &[u8], content: &[u8], change: impl Fn(&mut tar::Header)) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_mode(0o644);
+        header.set_uid(0);
+        header.set_gid(0);
+        header.set_size(content.len() as u64);
+        header.set_entry_type(tar::EntryType::new(kind));
+        change(&mut header);
+        header.set_cksum();
+        let mut out = header.as_bytes().to_vec();
+        out.extend_from_slice(content);
+        out.resize(out.len().next_multiple_of(BLOCK), 0);
+        out
+    }
+
+    fn headers(tar: &[u8]) -> Result<Vec<TarHeader>, TarError> {
+        let mut reader = TarReader::new(tar);
+        let mut headers = Vec::new();
+        while let Some(entry) = reader.next_entry()? {
+            headers.push(entry.header().clone());
+        }
+        Ok(headers)
+    }
+
+    #[test]
+    fn the_dialects_are_understood() {
+        let same = |_: &mut tar::Header| {};
+        let tar = [
+            member(b'g', b"pax_global_header", b"17 comment=hello\n", same),
+            member(b'x', b"x", b"14 path=long/x\n", same)[..].to_vec(),
+        ];
+        assert!(headers(&tar.concat()).is_err(), "a record's length is wrong");
+        let tar = [
+            member(b'L', b"././@LongLink", &[b"n".repeat(300), vec![0]].concat(), same),
+            member(b'0', b"cut", b"abc", same),
+            member(b'x', b"x", b"16 path=p\xc3\xa4/\xff.x\n25 SCHILY.xattr.user.a=\0\n20 mtime=-12.345678\n", same),
+            member(0, b"short", b"", |header| header.set_device_major(0).unwrap()),
+            member(b'0', b"old-directory//", b"", same),
+            member(b'3', b"dev", b"", |header| {
+                header.set_device_major(1).unwrap();
+                header.set_device_minor(3).unwrap();
+                header.set_uid(3_000_000_000);
+            }),
+            member(b'5', b"sized", b"", |header| header.set_size(4096)),
+            vec![0; 1024],
+            b"garbage behind the end".to_vec(),
+        ];
+        let headers = headers(&tar.concat()).unwrap();
+        assert_eq!(headers[0].name, b"n".repeat(300));
+        assert_eq!((headers[1].name.as_slice(), headers[1].mtime), (&b"p\xc3\xa4/\xff.x"[..], -12));
+        assert_eq!(headers[1].xattrs[&b"user.a"[..]], b"\0");
+        assert_eq!((headers[2].kind, headers[2].name.as_slice()), (TarKind::Directory, &b"old-directory/"[..]));
+        assert_eq!((headers[3].kind, headers[3].uid), (TarKind::CharacterDevice(1, 3), 3_000_000_000));
+        assert_eq!((headers[4].kind, headers[4].size), (TarKind::Directory, 0));
+        assert_eq!(headers.len(), 5);
+    }
+
+    #[test]
+    fn hostile_archives_end_in_an_error() {
+        let same = |_: &mut tar::Header| {};
+        let long = |kind| member(kind, b"x", b"", |header| header.set_size(u64::MAX / 2));
+        let whole = member(b'0', b"a", &[1; 600], same);
+        let mut wrong_sum = whole.clone();
+        wrong_sum[0] ^= 1;
+        for (tar, want) in [
+            (long(b'x'), "tar: the header at byte 0 is broken: its extension header is too long"),
+            (long(b'L'), "tar: the header at byte 0 is broken: its extension header is too long"),
+            (long(b'0'), "tar: the archive is cut short at byte 512"),
+            (whole[..700].to_vec(), "tar: the archive is cut short at byte 700"),
+            (whole[..100].to_vec(), "tar: the archive is cut short at byte 100"),
+            (wrong_sum, "tar: the header at byte 0 is broken: its checksum is wrong"),
+            (member(b'x', b"x", b"9 a=b\n", same), "tar: the header at byte 0 is broken: its pax records are broken"),
+            (
+                member(b'x', b"x", b"99999999 a=b\n", same),
+                "tar: the header at byte 0 is broken: its pax records are broken",
+            ),
+            (
+                member(b'x', b"x", b"6 a=b\n", same),
+                "tar: the header at byte 1024 is broken: the archive ends after an extension header",
+            ),
+            (member(b'S', b"s", b"", same), "tar: `s` is a sparse file; layers have none"),
+        ] {
+            assert_eq!(headers(&tar).unwrap_err().to_string(), want);
+        }
+    }
+
+    #[test]
+    fn deletions_are_recognised() {
+        let path = |text: &str| TreePath::parse(text).unwrap();
+        for (name, want) in [
+            ("a/.wh.b", Some(Whiteout::Path(path("a/b")))),
+            ("./.wh.b", Some(Whiteout::Path(path("b")))),
+            ("a/.wh..wh..opq", Some(Whiteout::Opaque(Some(path("a"))))),
+            (".wh..wh..opq", Some(Whiteout::Opaque(None))),
+            ("a/.wh..wh.plnk", Some(Whiteout::Ignored)),
+            ("a/x.wh.b", None),
+            ("./", None),
+        ] {
+            let tar = member(b'0', name.as_bytes(), b"", |_| {});
+            assert_eq!(headers(&tar).unwrap()[0].whiteout().unwrap(), want, "{name}");
+        }
+        for name in ["../.wh.b", "a/.wh.", "a/.wh..", "a/.wh..."] {
+            let tar = member(b'0', name.as_bytes(), b"", |_| {});
+            assert!(headers(&tar).unwrap()[0].whiteout().is_err(), "{name}");
+        }
+    }
+}
