@@ -1,0 +1,422 @@
+//! Unpacking trees and layers into a directory that they cannot leave.
+//!
+//! Every path is resolved as if the directory were the root of the file system (`openat2` with `RESOLVE_IN_ROOT`), so that a
+//! symbolic link in the tree means to us what it will mean in the container, and leads nowhere else. The last component is never
+//! followed: an entry replaces what stands at its path, as in a layer.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use jettison_tree::{Content, Entry, Node, TreePath};
+use rustix::fs::{
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chownat, fchmod, linkat, mkdirat, mknodat,
+    open, openat, openat2, statat, symlinkat, unlinkat,
+};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::removal::remove_tree;
+
+/// A tree with more entries than this is hostile.
+const ENTRY_LIMIT: u64 = 4_000_000;
+
+/// Who shall own a path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// The path.
+    pub path: TreePath,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+}
+
+/// A directory that is being filled with a tree, or with layers one above the other.
+pub struct SafeDir {
+    root: OwnedFd,
+    /// Whether files can be given to others.
+    may_chown: bool,
+    /// Owners that could not be given.
+    owners: BTreeMap<TreePath, Owner>,
+    /// Modes of directories, set when all is in them.
+    modes: BTreeMap<TreePath, u32>,
+    /// The directory that the last entry stood in.
+    parent: Option<(Option<TreePath>, Arc<OwnedFd>)>,
+    entries: u64,
+    bytes: u64,
+}
+
+/// What [`SafeDir::finish`] returns.
+#[derive(Debug)]
+pub(crate) struct Unpacked {
+    pub owners: Vec<Owner>,
+    pub bytes: u64,
+}
+
+impl SafeDir {
+    /// Fills the directory at `path`, which nobody else changes meanwhile. Its mode becomes 0755.
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let root = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        fchmod(&root, Mode::from_raw_mode(0o755))?;
+        Ok(Self {
+            root,
+            may_chown: rustix::process::geteuid().is_root(),
+            owners: BTreeMap::new(),
+            modes: BTreeMap::new(),
+            parent: None,
+            entries: 0,
+            bytes: 0,
+        })
+    }
+
+    /// Writes an entry in place of what stands at its path; a directory stays with what is in it when it was one before. Directories
+    /// above it that are missing are made, `0755` and owned by root.
+    pub fn write(&mut self, entry: &Entry) -> Result<(), UnpackError> {
+        self.entries += 1;
+        if self.entries > ENTRY_LIMIT {
+            return Err(UnpackError {
+                path: entry.path.clone(),
+                source: io::Error::other("the tree has too many entries"),
+            });
+        }
+        let written = match &entry.node {
+            Node::Directory => self.directory(entry),
+            Node::File(content) => self.file(entry, content),
+            Node::Symlink(target) => self.symlink(entry, target),
+            Node::HardLink(target) => self.hard_link(entry, target),
+        };
+        written.map_err(|source| UnpackError { path: entry.path.clone(), source })
+    }
+
+    /// Removes what stands at `path`, with all below it: what a whiteout says when layers are unpacked one above the other.
+    /// That there is nothing is no error.
+    pub fn remove(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let removed = match self.parent_of(path, false) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
+            Err(e) => Err(e),
+            Ok(parent) => self.clear(parent.as_fd(), path, false),
+        };
+        removed.map_err(|source| UnpackError { path: path.clone(), source })
+    }
+
+    /// Removes what is in the directory at `path`, and not itself: what an opaque whiteout says when layers are unpacked one above the
+    /// other.
+    pub fn remove_below(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let error = |source: io::Error| UnpackError { path: path.clone(), source };
+        let directory = match self.resolve(path.as_path(), OFlags::RDONLY) {
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(()),
+            opened => opened.map_err(error)?,
+        };
+        let names = rustix::fs::Dir::read_from(&directory).map_err(|e| error(e.into()))?;
+        for name in names {
+            let name = name.map_err(|e| error(e.into()))?;
+            if !matches!(name.file_name().to_bytes(), b"." | b"..") {
+                let inner = path.join(name.file_name().to_bytes()).map_err(|e| error(io::Error::other(e)))?;
+                self.remove(&inner)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hides what lower directories of an overlay have at `path`: overlayfs's whiteout, a character device 0:0.
+    pub fn whiteout(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let made = self.parent_of(path, true).and_then(|parent| {
+            self.clear(parent.as_fd(), path, false)?;
+            Ok(mknodat(&*parent, name(path), FileType::CharacterDevice, Mode::empty(), 0)?)
+        });
+        made.map_err(|source| UnpackError { path: path.clone(), source })
+    }
+
+    /// Hides what lower directories of an overlay have in the directory at `path`: overlayfs's opaque directory, marked for mounts
+    /// with and without user namespace as far as this process may.
+    pub fn opaque(&mut self, path: &TreePath) -> Result<(), UnpackError> {
+        let marked = self.resolve(path.as_path(), OFlags::RDONLY).and_then(|directory| {
+            let mark = |name| rustix::fs::fsetxattr(&directory, name, b"y", XattrFlags::empty());
+            let (for_root, for_users) = (mark("trusted.overlay.opaque"), mark("user.overlay.opaque"));
+            Ok(if self.may_chown { for_root } else { for_users }?)
+        });
+        marked.map_err(|source| UnpackError { path: path.clone(), source })
+    }
+
+    /// Sets the modes of the directories and returns who shall own what could not be given away.
+    pub(crate) fn finish(mut self) -> io::Result<Unpacked> {
+        self.parent = None;
+        // The deepest first: a directory that cannot be searched hides those below it.
+        for (path, mode) in self.modes.iter().rev() {
+            let parent = self.resolve(path.parent().as_ref().map_or(Path::new("."), TreePath::as_path), OFlags::PATH);
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match parent.and_then(|parent| Ok(openat(&parent, name(path), flags, Mode::empty())?)) {
+                Ok(directory) => fchmod(&directory, Mode::from_raw_mode(*mode))?,
+                // It was written through a link, and removed by its own name.
+                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Unpacked { owners: self.owners.into_values().collect(), bytes: self.bytes })
+    }
+
+    fn directory(&mut self, entry: &Entry) -> io::Result<()> {
+        let parent = self.parent_of(&entry.path, true)?;
+        self.clear(parent.as_fd(), &entry.path, true)?;
+        match mkdirat(&*parent, name(&entry.path), Mode::RWXU) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(e) => return Err(e.into()),
+        }
+        self.own(parent.as_fd(), entry)?;
+        self.modes.insert(entry.path.clone(), entry.mode & 0o7777);
+        Ok(())
+    }
+
+    fn file(&mut self, entry: &Entry, content: &Content) -> io::Result<()> {
+        let parent = self.parent_of(&entry.path, true)?;
+        self.clear(parent.as_fd(), &entry.path, false)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = openat(&*parent, name(&entry.path), flags, Mode::RUSR | Mode::WUSR)?;
+        let mut file = std::fs::File::from(file);
+        self.bytes += io::copy(&mut content.reader(), &mut file)?;
+        // After the owner, whose change takes setuid bits away.
+        self.own(parent.as_fd(), entry)?;
+        fchmod(&file, Mode::from_raw_mode(entry.mode & 0o7777))?;
+        Ok(())
+    }
+
+    fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<()> {
+        let parent = self.parent_of(&entry.path, true)?;
+        self.clear(parent.as_fd(), &entry.path, false)?;
+        symlinkat(target, &*parent, name(&entry.path))?;
+        self.own(parent.as_fd(), entry)
+    }
+
+    fn hard_link(&mut self, entry: &Entry, target: &TreePath) -> io::Result<()> {
+        let from = self.resolve(target.parent().as_ref().map_or(Path::new("."), TreePath::as_path), OFlags::PATH)?;
+        if target == &entry.path {
+            return Err(io::Error::other("it is a hard link to itself"));
+        }
+        let parent = self.parent_of(&entry.path, true)?;
+        self.clear(parent.as_fd(), &entry.path, false)?;
+        linkat(&from, name(target), &*parent, name(&entry.path), AtFlags::empty())?;
+        Ok(())
+    }
+
+    /// Removes what stands at `path`, except a directory where that shall stay.
+    fn clear(&mut self, parent: BorrowedFd<'_>, path: &TreePath, keep_directory: bool) -> io::Result<()> {
+        let stat = match statat(parent, name(path), AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => return Ok(()),
+            stat => stat?,
+        };
+        let is_directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if is_directory && keep_directory {
+            return Ok(());
+        }
+        self.parent = None;
+        self.modes.retain(|other, _| !other.is_below(path.as_bytes()));
+        self.owners.retain(|other, _| !other.is_below(path.as_bytes()));
+        if is_directory {
+            let parent = format!("/proc/self/fd/{}", parent.as_raw_fd());
+            remove_tree(&Path::new(&parent).join(OsStr::from_bytes(name(path))))
+        } else {
+            Ok(unlinkat(parent, name(path), AtFlags::empty())?)
+        }
+    }
+
+    /// Gives what was written to its owner, or notes who that is.
+    fn own(&mut self, parent: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
+        self.owners.remove(&entry.path);
+        if self.may_chown {
+            let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
+            match chownat(parent, name(&entry.path), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
+                // Root of a container that does not have this id.
+                Err(Errno::PERM | Errno::INVAL) => {}
+                done => return Ok(done?),
+            }
+        }
+        if entry.uid != 0 || entry.gid != 0 {
+            let owner = Owner { path: entry.path.clone(), uid: entry.uid, gid: entry.gid };
+            self.owners.insert(entry.path.clone(), owner);
+        }
+        Ok(())
+    }
+
+    /// Opens the directory that `path` stands in, and makes it where `make` says so.
+    fn parent_of(&mut self, path: &TreePath, make: bool) -> io::Result<Arc<OwnedFd>> {
+        let wanted = path.parent();
+        if let Some((at, directory)) = &self.parent
+            && *at == wanted
+        {
+            return Ok(Arc::clone(directory));
+        }
+        let directory = match &wanted {
+            None => self.resolve(Path::new("."), OFlags::PATH)?,
+            Some(wanted) => match self.resolve(wanted.as_path(), OFlags::PATH) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && make => {
+                    let above = self.parent_of(wanted, true)?;
+                    match mkdirat(&*above, name(wanted), Mode::from_raw_mode(0o755)) {
+                        Ok(()) => fchmod(&self.resolve(wanted.as_path(), OFlags::RDONLY)?, Mode::from_raw_mode(0o755))?,
+                        // A symbolic link that leads nowhere.
+                        Err(Errno::EXIST) => return Err(e),
+                        Err(e) => return Err(e.into()),
+                    }
+                    self.resolve(wanted.as_path(), OFlags::PATH)?
+                }
+                opened => opened?,
+            },
+        };
+        let directory = Arc::new(directory);
+        self.parent = Some((wanted, Arc::clone(&directory)));
+        Ok(directory)
+    }
+
+    /// Opens a directory below the root, following symbolic links inside it.
+    fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+        let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+        loop {
+            match openat2(&self.root, path, flags, Mode::empty(), resolve) {
+                // A rename elsewhere on the machine got in between a `..` of a link.
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                opened => return Ok(opened?),
+            }
+        }
+    }
+}
+
+fn name(path: &TreePath) -> &[u8] {
+    path.file_name()
+}
+
+/// An entry cannot be unpacked.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot unpack `{path}`: {source}")]
+pub struct UnpackError {
+    /// The entry.
+    pub path: TreePath,
+    /// Why.
+    pub source: io::Error,
+}
+
+impl UnpackError {
+    /// What to do about it, where that is known.
+    pub fn hint(&self) -> Option<String> {
+        match self.source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::NOSYS) => Some("this needs openat2, which came with Linux 5.6".into()),
+            Some(Errno::LOOP) => Some("symbolic links of the tree lead in a circle".into()),
+            Some(Errno::NOSPC | Errno::DQUOT) => Some("the disk is full: free some space, then run this again".into()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn file(at: &str, text: &str, mode: u32) -> Entry {
+        Entry { mode, ..Entry::file(path(at), Content::from_bytes(text.as_bytes()), false) }
+    }
+
+    fn directory(at: &str, mode: u32) -> Entry {
+        Entry { mode, ..Entry::directory(path(at)) }
+    }
+
+    fn link(at: &str, target: &str) -> Entry {
+        Entry::symlink(path(at), target)
+    }
+
+    #[test]
+    fn a_tree_is_unpacked_with_its_modes_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut safe = SafeDir::open(dir.path()).unwrap();
+        for entry in [
+            directory("locked", 0o555),
+            file("locked/tool", "tool", 0o4755),
+            file("implied/deep/file", "x", 0o640),
+            link("bin", "locked"),
+            file("bin/through", "link", 0o644),
+            Entry { node: Node::HardLink(path("locked/tool")), ..file("again", "", 0o4755) },
+        ] {
+            safe.write(&entry).unwrap();
+        }
+        assert_eq!(safe.finish().unwrap().bytes, 9);
+        let meta = |at: &str| dir.path().join(at).symlink_metadata().unwrap();
+        assert_eq!(meta("locked").mode() & 0o7777, 0o555);
+        assert_eq!(meta("locked/tool").mode() & 0o7777, 0o4755);
+        assert_eq!(meta("implied/deep").mode() & 0o7777, 0o755);
+        assert_eq!(meta("again").ino(), meta("locked/tool").ino());
+        assert_eq!(fs::read_to_string(dir.path().join("locked/through")).unwrap(), "link");
+        remove_tree(&dir.path().join("locked")).unwrap();
+    }
+
+    #[test]
+    fn no_link_leads_out() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "safe").unwrap();
+        fs::set_permissions(outside.path(), fs::Permissions::from_mode(0o750)).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let mut safe = SafeDir::open(dir.path()).unwrap();
+        let out = outside.path().to_str().unwrap();
+        safe.write(&link("absolute", out)).unwrap();
+        safe.write(&link("up", "../../../../../../../../tmp")).unwrap();
+        safe.write(&link("self", "/proc/self/root")).unwrap();
+        safe.write(&link("loop", "loop")).unwrap();
+        for at in ["absolute/secret", "self/secret", "loop/x"] {
+            assert!(safe.write(&file(at, "bad", 0o644)).is_err(), "{at}");
+        }
+        // An entry replaces a link and is not written through it.
+        symlink(outside.path().join("secret"), dir.path().join("file")).unwrap();
+        safe.write(&file("file", "new", 0o644)).unwrap();
+        assert_eq!(fs::read_to_string(dir.path().join("file")).unwrap(), "new");
+        symlink(outside.path(), dir.path().join("directory")).unwrap();
+        safe.write(&directory("directory", 0o700)).unwrap();
+        safe.write(&file("directory/secret", "mine", 0o600)).unwrap();
+        assert_eq!(fs::read_to_string(outside.path().join("secret")).unwrap(), "safe");
+        assert_eq!(fs::metadata(outside.path()).unwrap().permissions().mode() & 0o777, 0o750);
+        let hard = Entry { node: Node::HardLink(path("absolute/secret")), ..file("hard", "", 0o644) };
+        assert!(safe.write(&hard).is_err());
+    }
+
+    #[test]
+    fn layers_above_replace_and_white_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut safe = SafeDir::open(dir.path()).unwrap();
+        for at in ["d/a", "d/b", "e/x", "f"] {
+            safe.write(&file(at, at, 0o644)).unwrap();
+        }
+        safe.remove(&path("d/a")).unwrap();
+        safe.remove(&path("nowhere/at/all")).unwrap();
+        safe.remove_below(&path("e")).unwrap();
+        safe.write(&file("d", "now a file", 0o644)).unwrap();
+        safe.write(&file("f/inside", "", 0o644)).unwrap_err();
+        safe.remove(&path("f")).unwrap();
+        safe.whiteout(&path("hidden")).unwrap();
+        safe.finish().unwrap();
+        let mut names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["d", "e", "hidden"]);
+        assert_eq!(fs::metadata(dir.path().join("hidden")).unwrap().rdev(), 0);
+        assert!(dir.path().join("e").read_dir().unwrap().next().is_none());
+    }
+
+    #[test]
+    fn owners_are_given_or_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut safe = SafeDir::open(dir.path()).unwrap();
+        safe.may_chown = false;
+        safe.write(&Entry { uid: 7, gid: 8, ..file("mine", "", 0o644) }).unwrap();
+        safe.write(&file("roots", "", 0o644)).unwrap();
+        safe.write(&Entry { uid: 7, ..directory("gone", 0o755) }).unwrap();
+        safe.remove(&path("gone")).unwrap();
+        assert_eq!(safe.finish().unwrap().owners, [Owner { path: path("mine"), uid: 7, gid: 8 }]);
+    }
+}

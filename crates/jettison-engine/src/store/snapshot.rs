@@ -1,0 +1,109 @@
+//! Snapshots: unpacked trees as directories; and directories to work in for a while.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use super::index::Kind;
+use super::{Store, StoreError};
+use crate::CacheKey;
+use crate::removal::remove_tree;
+use crate::snapshot::{Owner, SafeDir};
+
+/// The tree, and the owners that could not be given to its files, inside a snapshot's directory.
+const TREE: &str = "root";
+const OWNERS: &str = "owners.json";
+
+/// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    /// The root of the tree.
+    pub path: PathBuf,
+    /// Who shall own what, where the files could not be given away when the tree was unpacked (not as root).
+    /// Empty when all is as it should be.
+    pub owners: Vec<Owner>,
+}
+
+impl Store {
+    /// The snapshot with this key, where it is there.
+    pub fn snapshot(&self, key: &CacheKey) -> Result<Option<Snapshot>, StoreError> {
+        self.checked_snapshot(key.as_bytes())
+    }
+
+    /// The snapshot with this key, which `make` unpacks when it is not there. Two processes may both be at it, and one of the
+    /// two trees is kept. When `make` fails nothing is kept.
+    pub fn snapshot_or<E: From<StoreError>>(
+        &self,
+        key: &CacheKey,
+        make: impl FnOnce(&mut SafeDir) -> Result<(), E>,
+    ) -> Result<Snapshot, E> {
+        if let Some(snapshot) = self.snapshot(key)? {
+            return Ok(snapshot);
+        }
+        let scratch = self.scratch()?;
+        let tree = scratch.path().join(TREE);
+        fs::create_dir(&tree).map_err(StoreError::io("create the directory", &tree))?;
+        let mut dir = SafeDir::open(&tree).map_err(StoreError::io("open", &tree))?;
+        make(&mut dir)?;
+        let unpacked = dir.finish().map_err(StoreError::io("write", &tree))?;
+        let owners = scratch.path().join(OWNERS);
+        let json = serde_json::to_vec(&unpacked.owners).map_err(StoreError::from)?;
+        fs::write(&owners, json).map_err(StoreError::io("write", &owners))?;
+
+        let id = key.as_bytes();
+        let to = self.kind_path(Kind::Snapshot, id);
+        self.arrive(Kind::Snapshot, id, unpacked.bytes, || {
+            match fs::rename(scratch.path(), &to) {
+                // Someone was faster, or died between this and the row, or it was made before the machine was last started:
+                // that one goes, unless it is in use, and a tree with the same content takes its place.
+                Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                    let old = self.scratch()?;
+                    fs::rename(&to, old.path().join("old")).map_err(StoreError::io("replace", &to))?;
+                    fs::rename(scratch.path(), &to).map_err(StoreError::io("write", &to))
+                }
+                done => done.map_err(StoreError::io("write", &to)),
+            }
+        })?;
+        Ok(Snapshot { path: to.join(TREE), owners: unpacked.owners })
+    }
+
+    /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is forgotten.
+    pub(super) fn checked_snapshot(&self, id: &[u8; 32]) -> Result<Option<Snapshot>, StoreError> {
+        let Some(item) = self.item(Kind::Snapshot, id)? else { return Ok(None) };
+        let directory = self.kind_path(Kind::Snapshot, id);
+        let owners = if item.trusted { fs::read(directory.join(OWNERS)).ok() } else { None };
+        let owners = owners.and_then(|json| serde_json::from_slice(&json).ok());
+        if owners.is_none() {
+            self.forget(Kind::Snapshot, id)?;
+        }
+        Ok(owners.map(|owners| Snapshot { path: directory.join(TREE), owners }))
+    }
+
+    /// An empty directory on the store's file system, removed with all that is in it when it is dropped.
+    pub fn scratch(&self) -> Result<Scratch, StoreError> {
+        let dir = TempDir::new_in(&self.tmp).map_err(StoreError::io("create a directory in", &self.tmp))?;
+        Ok(Scratch { path: dir.keep() })
+    }
+}
+
+/// A directory that is removed when this is dropped, also where a sandbox left files of other users in it.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now goes when the store is next opened by one process alone.
+        let _ = remove_tree(&self.path);
+    }
+}
