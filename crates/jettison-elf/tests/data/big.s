@@ -1,0 +1,6 @@
+.text
+.globl f
+f:  blr
+.comm block, 64
+.section .debug_ballast, "", @progbits
+    .zero 2048
