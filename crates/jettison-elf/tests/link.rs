@@ -166,7 +166,7 @@ fn a_library_of_another_owner_is_not_taken_for_preloaded() {
     let cuda = format!("{SITE}/nvidia/cuda_runtime/lib/libcudart.so.12");
     world.object(&cuda, "nvidia-cuda-runtime", json!({"soname": "libcudart.so.12"}));
     let links = world.links();
-    assert_eq!(texts(&links.missing[0].elsewhere), [cuda.clone()]);
+    assert_eq!(texts(&links.missing[0].elsewhere), std::slice::from_ref(&cuda));
     let hint = links.missing[0].hint().unwrap();
     assert_eq!(hint, format!("`{cuda}` has that name, but stands where the loader does not look for it"));
 }
