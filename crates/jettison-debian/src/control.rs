@@ -27,6 +27,11 @@ impl<'a> Paragraph<'a> {
         }
     }
 
+    /// A text that [`parse`](Self::parse) has found to be one.
+    pub(crate) fn assume(text: &'a str) -> Self {
+        Self { text }
+    }
+
     /// The text, from its first field to the newline of its last.
     pub fn as_str(self) -> &'a str {
         self.text

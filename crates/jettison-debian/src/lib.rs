@@ -16,6 +16,7 @@ pub mod arch;
 mod clearsign;
 pub mod compression;
 pub mod control;
+pub mod deb;
 pub mod keyring;
 pub mod packages;
 pub mod relation;
