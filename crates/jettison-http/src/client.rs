@@ -65,7 +65,7 @@ impl Client {
     /// A repeatable request is made again after a failure that may pass (no connection, 429, 5xx); what is returned is the outcome
     /// of the last attempt.
     pub fn send(&self, request: &Request<'_>) -> Result<Response, HttpError> {
-        let url = parse(request.url)?;
+        let url = parse(&request.url)?;
         let mut attempt = 0;
         loop {
             let outcome = self.follow(request, &url);
@@ -295,8 +295,8 @@ impl Client {
         Ok(agent)
     }
 
-    /// Waits before repetition `attempt`; false says to give up.
-    pub(crate) fn wait(&self, attempt: u32) -> bool {
+    /// Waits before repetition `attempt` (from 0) of something that consists of several requests; false says to give up.
+    pub fn wait(&self, attempt: u32) -> bool {
         retry::pause(self.options(), attempt, None).inspect(|pause| std::thread::sleep(*pause)).is_some()
     }
 }

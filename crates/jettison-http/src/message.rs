@@ -78,7 +78,7 @@ impl Body<'_> {
 #[derive(Clone)]
 pub struct Request<'a> {
     pub(crate) method: Method,
-    pub(crate) url: &'a str,
+    pub(crate) url: String,
     pub(crate) headers: Headers,
     pub(crate) body: Body<'a>,
     pub(crate) repeatable: bool,
@@ -88,10 +88,10 @@ pub struct Request<'a> {
 
 impl<'a> Request<'a> {
     /// A request without headers and body, repeatable if its method is idempotent.
-    pub fn new(method: Method, url: &'a str) -> Self {
+    pub fn new(method: Method, url: impl Into<String>) -> Self {
         Self {
             method,
-            url,
+            url: url.into(),
             headers: Headers::default(),
             body: Body::Empty,
             repeatable: method.is_idempotent(),

@@ -46,6 +46,7 @@ struct State {
     next_upload: u64,
     generation: u64,
     referrers: bool,
+    tag_page: usize,
 }
 
 #[derive(Default, Clone)]
@@ -74,7 +75,7 @@ impl Registry {
 
     /// A registry with this login.
     pub fn with_login(login: Login) -> Self {
-        let state = Arc::new(Mutex::new(State { referrers: true, ..State::default() }));
+        let state = Arc::new(Mutex::new(State { referrers: true, tag_page: usize::MAX, ..State::default() }));
         let shared = Arc::clone(&state);
         let server = HttpServer::start(move |request| {
             let mut state = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -152,6 +153,12 @@ impl Registry {
     /// Makes every token that was given out worthless.
     pub fn expire_tokens(&self) {
         self.state().generation += 1;
+    }
+
+    /// Lists at most so many tags at a time.
+    pub fn with_tag_pages_of(self, tags: usize) -> Self {
+        self.state().tag_page = tags;
+        self
     }
 
     /// Leaves out the referrers API, as registries before distribution-spec 1.1 do.
@@ -241,7 +248,7 @@ impl State {
     fn tags(&self, name: &str, request: &Request) -> Response {
         let Some(repository) = self.repositories.get(name) else { return error(404, "NAME_UNKNOWN") };
         let last = request.query_value("last").unwrap_or_default();
-        let page: usize = request.query_value("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX);
+        let page = request.query_value("n").and_then(|n| n.parse().ok()).unwrap_or(usize::MAX).min(self.tag_page);
         let mut tags: Vec<_> = repository.tags.keys().filter(|tag| **tag > last).cloned().collect();
         let more = tags.len() > page;
         tags.truncate(page);
