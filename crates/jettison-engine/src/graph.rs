@@ -76,6 +76,12 @@ impl Output {
 pub struct StepId(u32);
 
 impl StepId {
+    /// An id for the `n`th piece of work outside of any graph that [`Events`] are told of. No graph grows so large that it
+    /// would be that of a step.
+    pub const fn outside(n: u32) -> Self {
+        Self(u32::MAX - n)
+    }
+
     /// Its place in the order in which steps were added.
     pub fn index(self) -> usize {
         self.0 as usize
