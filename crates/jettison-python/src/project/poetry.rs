@@ -215,7 +215,7 @@ impl DependencyTable {
 }
 
 /// `python = ">=3.8,<3.12"` as a marker; `None` where every version will do.
-fn python_marker(text: &str) -> Result<Option<String>, String> {
+pub(crate) fn python_marker(text: &str) -> Result<Option<String>, String> {
     let term = |specifier: &VersionSpecifier| {
         let text = specifier.to_string();
         let split = text.find(|c: char| c.is_ascii_digit()).unwrap_or(text.len());

@@ -232,7 +232,7 @@ fn mistakes_have_a_place() {
     pyproject.toml:3:3: there is no dependency group `c`
     pyproject.toml:2:6: a dependency group holds requirements and `{include-group = "…"}` only
     pyproject.toml:1:7: [tool.poetry] `flask`: `^x` is no version constraint
-    pyproject.toml:1:1: [tool.uv] invalid type: integer `1`, expected struct RawUvIndex
+    pyproject.toml:1:1: [tool.uv] invalid type: integer `1`, expected a table
     "#);
     assert!(matches!(Project::read(Path::new("/nonexistent")), Err(ProjectError::NotADirectory(_))));
 }

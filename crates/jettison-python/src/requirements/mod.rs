@@ -20,6 +20,7 @@ use crate::name::NormalizedName;
 use crate::place::Place;
 
 pub use line::{Line, LineError, decode, parse};
+pub(crate) use read::normalize;
 pub use read::{Requirements, RequirementsError};
 
 /// One requirement of a requirements file.

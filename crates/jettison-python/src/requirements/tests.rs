@@ -150,5 +150,5 @@ fn nested_files_are_relative_to_the_file_that_names_them() {
 }
 
 fn normalize_for_test(path: &str) -> String {
-    super::read::normalize(Path::new(path)).display().to_string()
+    super::normalize(Path::new(path)).display().to_string()
 }
