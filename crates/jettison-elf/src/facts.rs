@@ -14,11 +14,11 @@ use crate::header::{Elf, ElfError, Fields, Kind, section_type, segment_type};
 
 /// Bytes of text, and a little for each piece of it, that are read from one file before it is called malformed. Only names
 /// of libraries and of versions count, of which real files have some kilobytes.
-const TEXT_BUDGET: usize = 4 << 20;
+const TEXT_BUDGET: usize = 1 << 20;
 /// Segments with notes that are looked at.
 const NOTE_LIMIT: usize = 64;
-/// The longest name that is read.
-const NAME_LIMIT: usize = 4096;
+/// The longest string that is read: search paths of some distributions have thousands of bytes.
+const NAME_LIMIT: usize = 64 << 10;
 
 /// Tags of the dynamic section (gABI, "Dynamic Section"; the versions from the LSB, "Symbol Versioning").
 mod tag {

@@ -8,7 +8,7 @@
 //! 4. Versions of symbols are held against what the library that was found defines.
 //! 5. [`Linker::unreached`] are the libraries that no root leads to.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_tree::TreePath;
 
@@ -56,7 +56,7 @@ struct Loaded<'t, 'a> {
 struct Process<'t, 'a> {
     loaded: Vec<Loaded<'t, 'a>>,
     /// What answers to a name: a soname, or one by which something was found.
-    names: HashMap<&'a str, usize>,
+    names: BTreeMap<&'a str, usize>,
     /// How many of `loaded` have what they need.
     done: usize,
 }
