@@ -33,6 +33,8 @@ use crate::requirements::{FormatControl, Requirements, RequirementsError, decode
 use crate::tags::Tags;
 use crate::toml_file::TomlError;
 
+pub(crate) use artifact::choose;
+
 /// Larger files are no locks that a tool wrote.
 const MAX_BYTES: u64 = 64 << 20;
 
