@@ -30,8 +30,7 @@ from peers import HERE, Buildah, Daemon, Docker, Jettison, Registry, answers, ru
 # Ratio to the slowest acceptable result, as the project has promised.
 BARS = {"cold": 3, "nothing": 8, "code": 8, "dependency": 10}
 # One for each repetition: small distributions without dependencies.
-ADDITIONS = ["itsdangerous", "blinker", "tomli-w", "python-slugify", "humanize", "tabulate", "inflection", "pyfiglet", "termcolor"]
-MIRROR_CACHE = "mirror"
+ADDITIONS = ["itsdangerous", "blinker", "tomli-w", "packaging", "humanize", "tabulate", "inflection", "pyfiglet", "termcolor"]
 
 
 def free_port():
@@ -49,8 +48,8 @@ def make_base(work, mirror, suite, debian):
         f'printf "[global]\\nindex-url = {mirror}/simple\\n" > "$1/etc/pip.conf"',
         f'printf \'Acquire::http::Proxy "{mirror}";\\n\' > "$1/etc/apt/apt.conf.d/90mirror"',
         'rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin',
-        # Debian's headers come with static libraries that the official image has not.
-        'find "$1/usr/lib" -name "lib*.a" -delete',
+        # Debian's headers come with static interpreters that the official image has not.
+        'find "$1/usr/lib" -name "libpython*.a" -delete',
     ]
     hooks = [f"--customize-hook={hook}" for hook in hooks]
     # What the slim images leave out.
@@ -210,7 +209,7 @@ def main():
     try:
         port = free_port()
         mirror = f"http://127.0.0.1:{port}"
-        cache = options.cache or os.path.join(work, MIRROR_CACHE)
+        cache = options.cache or os.path.join(work, "mirror")
         argv = [sys.executable, os.path.join(HERE, "mirror.py"), str(port), cache, options.index]
         running.append(Daemon(argv, os.path.join(work, "mirror.log"), lambda: answers(f"{mirror}/stats")))
         print("making the base image ...", file=sys.stderr)

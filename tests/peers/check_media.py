@@ -85,6 +85,11 @@ def _(context):
     skopeo("copy", f"oci:{path}", f"docker-archive:{context.directory('zstd')}/image.tar")
 
 
+def runtime():
+    """crun, or runc where cgroups are laid out in the hybrid way that crun does not take."""
+    return "runc" if os.path.isdir("/sys/fs/cgroup/unified") else "crun"
+
+
 @contextlib.contextmanager
 def tagged(context):
     """The layout under the tag that umoci and podman ask for."""
@@ -93,7 +98,7 @@ def tagged(context):
     yield copy
 
 
-@check("umoci unpacks it and crun runs it")
+@check("umoci unpacks it and an OCI runtime runs it")
 def _(context):
     bundle = os.path.join(context.directory("umoci"), "bundle")
     with tagged(context) as layout:
@@ -113,22 +118,34 @@ def _(context):
     with open(config_path, "w", encoding="utf-8") as file:
         json.dump(config, file)
     name = f"jettison-{port}"
-    argv = ["crun", "--root", context.directory("crun"), "--cgroup-manager=disabled", "run", "-b", bundle, name]
-    serves(argv, port)
+    oci = [runtime(), "--root", context.directory("runtime")]
+    disabled = ["--cgroup-manager=disabled"] if runtime() == "crun" else []
+    try:
+        serves([*oci, *disabled, "run", "-b", bundle, name], port)
+    finally:
+        # Where it did not end by itself.
+        subprocess.run([*oci, "delete", "-f", name], capture_output=True, check=False)
 
 
 @check("podman runs it")
 def _(context):
     root = context.directory("podman")
     podman = ["podman", "--root", f"{root}/root", "--runroot", f"{root}/run", "--events-backend=file", "--storage-driver=vfs"]
-    podman += ["--cgroup-manager=cgroupfs", "--tmpdir", f"{root}/tmp"]
+    podman += ["--cgroup-manager=cgroupfs", "--tmpdir", f"{root}/tmp", "--runtime", runtime()]
     with tagged(context) as layout:
         image = tool(*podman, "pull", "-q", f"oci:{layout}:app").strip().splitlines()[-1]
     port = free_port()
     args = json.loads(tool(*podman, "image", "inspect", image))[0]["Config"]
     argv = on_port((args.get("Entrypoint") or []) + (args.get("Cmd") or []), port)
-    flags = ["--rm", "--network=host", "--cgroups=disabled", "--entrypoint", json.dumps(argv[:1])]
-    serves([*podman, "run", *flags, image, *argv[1:]], port)
+    name = f"jettison-{port}"
+    flags = ["--rm", "--name", name, "--network=host", "--entrypoint", json.dumps(argv[:1])]
+    # Its own limits are higher than a container around all of this may allow.
+    flags += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
+    flags += ["--cgroups=disabled"] if runtime() == "crun" else []
+    try:
+        serves([*podman, "run", *flags, image, *argv[1:]], port)
+    finally:
+        subprocess.run([*podman, "rm", "-f", "-t", "0", name], capture_output=True, check=False)
 
 
 def on_port(argv, port):

