@@ -18,8 +18,8 @@ pub enum Payload<'a> {
     None,
     /// Exactly so many bytes of the reader.
     Sized(&'a mut dyn Read, u64),
-    /// All that the reader yields, in chunks.
-    Chunked(&'a mut dyn Read),
+    /// All that the function writes, in chunks. An error that it makes itself is [`WireError::Payload`].
+    Produced(&'a mut dyn FnMut(&mut dyn Write) -> io::Result<()>),
 }
 
 /// An answer whose body reads from the stream.
@@ -89,7 +89,7 @@ fn send(
         }
         Payload::None => {}
         Payload::Sized(_, len) => head.push_str(&format!("Content-Length: {len}\r\n")),
-        Payload::Chunked(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
+        Payload::Produced(_) => head.push_str("Transfer-Encoding: chunked\r\n"),
     }
     head.push_str("\r\n");
     stream.write_all(head.as_bytes()).map_err(WireError::Stream)?;
@@ -107,18 +107,55 @@ fn send(
                 left -= n as u64;
             }
         }
-        Payload::Chunked(reader) => loop {
-            let n = read(reader, &mut buffer)?;
-            let size = format!("{n:x}\r\n");
-            stream.write_all(size.as_bytes()).map_err(WireError::Stream)?;
-            stream.write_all(&buffer[..n]).map_err(WireError::Stream)?;
-            stream.write_all(b"\r\n").map_err(WireError::Stream)?;
-            if n == 0 {
-                break;
-            }
-        },
+        Payload::Produced(produce) => {
+            let mut chunks = ChunkWriter { stream, buffer, len: 0, broken: false };
+            let made = produce(&mut chunks)
+                .and_then(|()| chunks.chunk())
+                .and_then(|()| chunks.stream.write_all(b"0\r\n\r\n").inspect_err(|_| chunks.broken = true));
+            made.map_err(if chunks.broken { WireError::Stream } else { WireError::Payload })?;
+        }
     }
     stream.flush().map_err(WireError::Stream)
+}
+
+/// Sends what is written to it in chunks of the buffer's size.
+struct ChunkWriter<'a, S> {
+    stream: &'a mut S,
+    buffer: Vec<u8>,
+    len: usize,
+    /// Whether the last error was the stream's.
+    broken: bool,
+}
+
+impl<S: Write> ChunkWriter<'_, S> {
+    fn chunk(&mut self) -> io::Result<()> {
+        if self.len == 0 {
+            return Ok(());
+        }
+        let sent = self
+            .stream
+            .write_all(format!("{:x}\r\n", self.len).as_bytes())
+            .and_then(|()| self.stream.write_all(&self.buffer[..self.len]))
+            .and_then(|()| self.stream.write_all(b"\r\n"));
+        self.len = 0;
+        sent.inspect_err(|_| self.broken = true)
+    }
+}
+
+impl<S: Write> Write for ChunkWriter<'_, S> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.len == self.buffer.len() {
+            self.chunk()?;
+        }
+        let n = bytes.len().min(self.buffer.len() - self.len);
+        self.buffer[self.len..self.len + n].copy_from_slice(&bytes[..n]);
+        self.len += n;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.chunk()
+    }
 }
 
 fn read(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize, WireError> {
@@ -325,7 +362,10 @@ mod tests {
         assert_eq!(ask(answer, Payload::None).1, format!("{head}Content-Length: 0\r\n\r\n"));
         assert_eq!(ask(answer, Payload::Sized(&mut &b"abc"[..], 3)).1, format!("{head}Content-Length: 3\r\n\r\nabc"));
         let chunked = format!("{head}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
-        assert_eq!(ask(answer, Payload::Chunked(&mut &b"abc"[..])).1, chunked);
+        let mut produce = |out: &mut dyn Write| out.write_all(b"a").and_then(|()| out.write_all(b"bc"));
+        assert_eq!(ask(answer, Payload::Produced(&mut produce)).1, chunked);
+        let mut fail = |_: &mut dyn Write| Err(io::Error::other("no more"));
+        assert!(matches!(ask(answer, Payload::Produced(&mut fail)).0, Err(WireError::Payload(_))));
         assert!(matches!(ask(answer, Payload::Sized(&mut &b"ab"[..], 3)).0, Err(WireError::Payload(_))));
     }
 }

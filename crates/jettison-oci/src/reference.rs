@@ -132,7 +132,8 @@ impl Reference {
     pub fn familiar(&self) -> String {
         let full = self.to_string();
         let hub = full.strip_prefix(DEFAULT_REGISTRY).and_then(|rest| rest.strip_prefix('/'));
-        let short = hub.map(|rest| rest.strip_prefix(DOCKER_HUB_LIBRARY).and_then(|r| r.strip_prefix('/')).unwrap_or(rest));
+        let short =
+            hub.map(|rest| rest.strip_prefix(DOCKER_HUB_LIBRARY).and_then(|r| r.strip_prefix('/')).unwrap_or(rest));
         short.unwrap_or(&full).to_owned()
     }
 }
@@ -234,7 +235,9 @@ impl ReferenceError {
                 let (_, bare) = self.text.split_once("://")?;
                 return Some(format!("leave the scheme out: {bare}"));
             }
-            Fault::Tag(_) => "a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`",
+            Fault::Tag(_) => {
+                "a tag has up to 128 letters, digits, `_`, `.` and `-`, and begins with neither `.` nor `-`"
+            }
             Fault::Digest(_) => "a digest is `sha256:` and 64 hex digits",
             Fault::Component(_) => "its parts are lower-case letters and digits, joined by `.`, `_`, `__` or dashes",
             Fault::Id => "write `@sha256:…` after a name to mean a digest",

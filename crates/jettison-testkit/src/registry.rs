@@ -439,14 +439,10 @@ fn granted(state: &State, token: &str) -> Option<BTreeSet<String>> {
 /// The token service: `GET` with Basic or nothing, `POST` with a refresh token (OAuth 2).
 fn token(login: &Login, state: &State, request: &Request) -> Response {
     let Login::Token { user, password, anonymous_pull } = login else { return Response::not_found() };
-    let form = Request {
-        query: if request.method == "POST" {
-            String::from_utf8_lossy(&request.body).replace('+', "%20")
-        } else {
-            request.query.clone()
-        },
-        ..request.clone()
-    };
+    // Both are forms, where `+` is a space.
+    let form =
+        if request.method == "POST" { String::from_utf8_lossy(&request.body) } else { request.query.as_str().into() };
+    let form = Request { query: form.replace('+', "%20"), ..request.clone() };
     let known = match request.basic_auth() {
         Some((u, p)) if (&u, &p) == (user, password) => true,
         Some(_) => return error(401, "UNAUTHORIZED"),
