@@ -20,7 +20,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::removal::remove_tree;
+use crate::removal::remove_as_ourselves;
 
 /// A tree with more entries than this is hostile.
 const ENTRY_LIMIT: u64 = 4_000_000;
@@ -218,7 +218,7 @@ impl SafeDir {
         self.owners.retain(|other, _| !other.is_below(path.as_bytes()));
         if is_directory {
             let parent = format!("/proc/self/fd/{}", parent.as_raw_fd());
-            remove_tree(&Path::new(&parent).join(OsStr::from_bytes(name(path))))
+            remove_as_ourselves(&Path::new(&parent).join(OsStr::from_bytes(name(path))))
         } else {
             Ok(unlinkat(parent, name(path), AtFlags::empty())?)
         }
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!(meta("implied/deep").mode() & 0o7777, 0o755);
         assert_eq!(meta("again").ino(), meta("locked/tool").ino());
         assert_eq!(fs::read_to_string(dir.path().join("locked/through")).unwrap(), "link");
-        remove_tree(&dir.path().join("locked")).unwrap();
+        crate::removal::remove_tree(&dir.path().join("locked")).unwrap();
     }
 
     #[test]
