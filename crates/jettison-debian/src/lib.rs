@@ -15,13 +15,19 @@
 pub mod arch;
 mod clearsign;
 pub mod compression;
+pub mod contents;
 pub mod control;
 pub mod deb;
+pub mod endpoints;
 pub mod keyring;
+pub mod made;
 pub mod packages;
 pub mod relation;
 pub mod release;
 pub mod solve;
+pub mod source;
+pub mod status;
+pub mod suite;
 pub mod universe;
 pub mod version;
 
@@ -30,4 +36,5 @@ pub use compression::Compression;
 pub use keyring::Keyring;
 pub use packages::{Package, PackageIndex};
 pub use release::Release;
+pub use suite::Suite;
 pub use universe::{Origin, PackageId, Universe};
