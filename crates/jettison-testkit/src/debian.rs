@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pgp::composed::{
     ArmorOptions, CleartextSignedMessage, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
@@ -22,6 +22,8 @@ use tempfile::TempDir;
 use crate::archive::Compression;
 use crate::deb::DebBuilder;
 use crate::http::HttpServer;
+
+const KEYRING: &str = "keyring.asc";
 
 /// An archive in the making.
 #[derive(Debug, Clone)]
@@ -115,6 +117,7 @@ impl DebianArchiveBuilder {
         let key = signing_key(1);
         self.write_to(directory.path());
         let keyring = SignedPublicKey::from(key).to_armored_bytes(ArmorOptions::default()).expect("a key of ours");
+        write(&directory.path().join(KEYRING), &keyring);
         DebianArchive { server: HttpServer::serve_dir(directory.path()), directory, keyring }
     }
 
@@ -231,6 +234,21 @@ impl DebianArchive {
         self.server.url("debian-security")
     }
 
+    /// The text of an apt `.sources` file for the release, its updates and its security suite (sources.list(5)).
+    pub fn sources(&self) -> String {
+        let keyring = self.keyring_file();
+        let stanza = |url: String, suites: &str| {
+            format!("Types: deb\nURIs: {url}\nSuites: {suites}\nComponents: main\nSigned-By: {}\n", keyring.display())
+        };
+        let release = stanza(self.url(), "trixie trixie-updates");
+        format!("{release}\n{}", stanza(self.security_url(), "trixie-security"))
+    }
+
+    /// A file with [`keyring`](Self::keyring) in it.
+    pub fn keyring_file(&self) -> PathBuf {
+        self.directory.path().join(KEYRING)
+    }
+
     /// The certificate that the suites are signed with, armored.
     pub fn keyring(&self) -> &[u8] {
         &self.keyring
@@ -314,8 +332,7 @@ mod tests {
     #[test]
     fn gpgv_agrees() {
         let served = archive().serve();
-        let keyring = served.directory().join("keyring.asc");
-        fs::write(&keyring, served.keyring()).unwrap();
+        let keyring = served.keyring_file();
         let dearmored = served.directory().join("keyring.gpg");
         let dearmor = Command::new("gpg").args(["--batch", "--dearmor", "-o"]).arg(&dearmored).arg(&keyring).output();
         let gpgv = |suite: &str| {

@@ -25,6 +25,7 @@ pub struct PackageIndexBuilder {
 #[derive(Debug, Clone)]
 struct IndexedFile {
     project: String,
+    version: String,
     filename: String,
     bytes: Arc<[u8]>,
     metadata: Option<String>,
@@ -69,6 +70,7 @@ impl PackageIndexBuilder {
     ) -> Self {
         self.files.push(IndexedFile {
             project: normalize(project),
+            version: version_in(project, &filename),
             filename,
             told_digest: sha256(&bytes),
             bytes: bytes.into(),
@@ -135,7 +137,8 @@ impl PackageIndexBuilder {
     /// Serves the index.
     pub fn serve(self) -> PackageIndex {
         let credentials = self.credentials.clone();
-        PackageIndex { server: HttpServer::start(move |request| self.answer(request)), credentials }
+        let files = self.files.clone();
+        PackageIndex { server: HttpServer::start(move |request| self.answer(request)), credentials, files }
     }
 
     fn answer(&self, request: &Request) -> Response {
@@ -229,6 +232,13 @@ impl PackageIndexBuilder {
     }
 }
 
+/// The part of a file name after the project's name.
+fn version_in(project: &str, filename: &str) -> String {
+    let rest = filename.get(project.len() + 1..).unwrap_or_default();
+    let rest = rest.strip_suffix(".tar.gz").unwrap_or(rest);
+    rest.split('-').next().unwrap_or_default().to_owned()
+}
+
 const JSON: &str = "application/vnd.pypi.simple.v1+json";
 
 fn sha256(bytes: &[u8]) -> String {
@@ -243,9 +253,29 @@ fn escape(text: &str) -> String {
 pub struct PackageIndex {
     server: HttpServer,
     credentials: Option<(String, String)>,
+    files: Vec<IndexedFile>,
 }
 
 impl PackageIndex {
+    /// A `pylock.toml` (PEP 751) of these projects, with every file of theirs.
+    pub fn pylock(&self, projects: &[&str]) -> String {
+        let mut lock = String::from("lock-version = \"1.0\"\ncreated-by = \"testkit\"\nrequires-python = \">=3.9\"\n");
+        for project in projects {
+            let mut files = self.files.iter().filter(|file| file.project == normalize(project)).peekable();
+            let first = files.peek().unwrap_or_else(|| panic!("the index has no `{project}`"));
+            lock += &format!("\n[[packages]]\nname = \"{}\"\nversion = \"{}\"\n", first.project, first.version);
+            for file in files {
+                let table = if file.filename.ends_with(".whl") { "[[packages.wheels]]" } else { "[packages.sdist]" };
+                let (name, url) = (&file.filename, self.file_url(&file.filename));
+                let (size, digest) = (file.bytes.len(), &file.told_digest);
+                lock += &format!(
+                    "\n{table}\nname = \"{name}\"\nurl = \"{url}\"\nsize = {size}\nhashes = {{ sha256 = \"{digest}\" }}\n"
+                );
+            }
+        }
+        lock
+    }
+
     /// The URL of the simple API, as `--index-url` takes it, without credentials.
     pub fn url(&self) -> String {
         self.server.url("simple")

@@ -6,7 +6,7 @@
 //!   [`interpreter::python_debs`] is Debian's Python in miniature.
 //! - [`ElfBuilder`] makes libraries and programs of a few hundred bytes, [`archive`] any zip, tar and ar, however wrong.
 //! - [`Registry`] holds images, and wants a [`Login`] or none.
-//! - [`Project`] is a directory with a project in it.
+//! - [`Project`] is a directory with a project in it; a [`World`] has all that a native build asks the network for.
 //!
 //! Whatever these make is the same each time. What fails here fails the test, so they panic where a library would return an error.
 
@@ -23,6 +23,7 @@ pub mod project;
 pub mod registry;
 pub mod sdist;
 pub mod wheel;
+pub mod world;
 
 pub use archive::{Compression, TarMember};
 pub use deb::{DebBuilder, DebFault};
@@ -34,3 +35,4 @@ pub use project::Project;
 pub use registry::{Login, Registry};
 pub use sdist::SdistBuilder;
 pub use wheel::{WheelBuilder, WheelFault};
+pub use world::World;
