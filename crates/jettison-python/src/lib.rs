@@ -2,16 +2,29 @@
 //!
 //! - [`NormalizedName`], [`Requirement`], [`Marker`]: the words (PEP 503, 508).
 //! - [`tags`]: an interpreter on a platform, and the wheels it can run (PEP 425).
-//! - [`wheel`]: a wheel is read, checked and installed into a tree.
+//! - [`wheel`]: a wheel is read, checked and installed into a tree; [`bytecode`] says where its compiled modules stand.
+//! - [`sdist`]: a source distribution is read and unpacked for a build.
+//! - [`metadata`]: what a distribution says about itself.
 //!
 //! Versions and version specifiers are those of [`pep440_rs`]. This crate knows nothing of OCI or Debian, reads no
 //! environment variable and asks nothing of the machine it runs on.
 
+pub mod bytecode;
+pub mod direct;
+pub mod lock;
 pub mod marker;
+pub mod metadata;
 pub mod name;
+pub mod place;
+pub mod project;
 pub mod requirement;
+pub mod requirements;
 mod scan;
+pub mod sdist;
+pub mod simple;
+pub mod syntax;
 pub mod tags;
+pub mod toml_file;
 pub mod wheel;
 
 pub use marker::{Marker, MarkerEnvironment};

@@ -587,7 +587,19 @@ mod tests {
         .iter()
         .map(|bad| Marker::parse(bad).unwrap_err().to_string())
         .collect();
-        insta::assert_snapshot!(errors.join("\n"), @r"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        `python_versoin` is no marker variable; did you mean `python_version`?, at column 1 of `python_versoin > '3'`
+        `3.9` is no marker variable, at column 18 of `python_version > 3.9`
+        expected an operator, found `'`, at column 16 of `python_version '3'`
+        the quote is not closed, at column 19 of `python_version >= '3.9`
+        expected `)`, found the end, at column 17 of `(os_name == 'nt'`
+        expected `and`, `or` or the end, found `o`, at column 17 of `os_name == 'nt' os_name`
+        `~=` compares a version variable with a version such as "3.9", at column 9 of `os_name ~= 'nt'`
+        `extra` compares with `==` and `!=`, not with `in`, at column 7 of `extra in 'a b'`
+        `extras` is a set: write `"name" in extras`, at column 8 of `extras == 'a'`
+        expected `in` after `not`, found `'`, at column 13 of `os_name not 'nt'`
+        expected a variable or a quoted value, found the end, at column 20 of `os_name == 'nt' and`
+        "#);
         let deep = format!("{}os_name == 'nt'{}", "(".repeat(100_000), ")".repeat(100_000));
         assert!(Marker::parse(&deep).is_err());
         assert!(Marker::parse(&deep[..60_000]).unwrap_err().what.contains("nested"));

@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::scan::printable;
+
 /// The name of a distribution, an extra or a dependency group, normalised: lower case, each run of `-`, `_` and `.`
 /// written as one `-` (PEP 503; PEP 685 for extras, PEP 735 for groups). Two spellings of one name are equal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +97,7 @@ impl<'de> Deserialize<'de> for NormalizedName {
 
 /// The text is no name of a distribution, an extra or a group.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a valid name: letters, digits, `-`, `_` and `.`, with a letter or digit at each end", .0.escape_debug())]
+#[error("`{}` is not a valid name: letters, digits, `-`, `_` and `.`, with a letter or digit at each end", printable(.0))]
 pub struct NameError(String);
 
 #[cfg(test)]

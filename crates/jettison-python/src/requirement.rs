@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::marker::Marker;
 use crate::name::NormalizedName;
-use crate::scan::{Pep508Error, Scanner};
+use crate::scan::{Pep508Error, Scanner, printable};
 
 /// A dependency as metadata, project files and requirements files spell it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -119,9 +119,7 @@ fn versions(scanner: &mut Scanner<'_>) -> Result<Constraint, Pep508Error> {
     let at = scanner.at();
     let text = scanner.take_while(|c| c != ';' && !(parenthesised && c == ')')).trim();
     if !text.is_empty() && !text.starts_with(['<', '>', '=', '!', '~']) {
-        return Err(
-            scanner.error_at(at, format!("expected a version such as `>=1.0`, found `{}`", text.escape_debug()))
-        );
+        return Err(scanner.error_at(at, format!("expected a version such as `>=1.0`, found `{}`", printable(text))));
     }
     // A trailing comma says nothing, and metadata in the wild has it.
     let text = text.strip_suffix(',').unwrap_or(text);
@@ -227,7 +225,22 @@ mod tests {
         .iter()
         .map(|bad| Requirement::parse(bad).unwrap_err().to_string())
         .collect();
-        insta::assert_snapshot!(errors.join("\n"), @r"");
+        insta::assert_snapshot!(errors.join("\n"), @r#"
+        expected a name, found the end, at column 1 of ``
+        `-x` is not a valid name: letters, digits, `-`, `_` and `.`, with a letter or digit at each end, at column 1 of `-x`
+        expected a version such as `>=1.0`, found `1.0`, at column 6 of `name 1.0`
+        Unexpected end of version specifier, expected version, at column 6 of `name >= `
+        expected `,` or `]` after an extra, found the end, at column 7 of `name[a`
+        expected a name, found `,`, at column 6 of `name[,a]`
+        expected `,` or `]` after an extra, found `b`, at column 8 of `name[a b]`
+        expected a URL after `@`, at column 7 of `name @`
+        Trailing `foo` is not allowed, at column 5 of `name>=1 foo`
+        expected `)`, found the end, at column 10 of `name (>=1`
+        expected a marker after `;`, found the end, at column 6 of `name;`
+        `foo` is no marker variable, at column 7 of `name; foo == 'x'`
+        Operator >= cannot be used with a wildcard version specifier, at column 5 of `name>=1.0.*`
+        `näme` is not a valid name: letters, digits, `-`, `_` and `.`, with a letter or digit at each end, at column 1 of `näme`
+        "#);
     }
 
     #[test]

@@ -16,11 +16,19 @@ pub struct Pep508Error {
 }
 
 fn shorten(input: &str) -> String {
-    let mut line: String = input.chars().take(200).collect::<String>().escape_debug().collect();
-    if line.len() < input.len() && input.chars().nth(200).is_some() {
-        line.push('…');
+    match input.char_indices().nth(200) {
+        Some((end, _)) => printable(&input[..end]) + "…",
+        None => printable(input),
     }
-    line
+}
+
+/// Text from outside as a message may show it: controls are escaped, so that none of it drives a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { clean.extend(c.escape_default()) } else { clean.push(c) }
+    }
+    clean
 }
 
 #[derive(Clone)]
@@ -80,7 +88,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn found(&self) -> String {
         match self.peek() {
             None => "the end".to_owned(),
-            Some(c) => format!("`{}`", c.escape_debug()),
+            Some(c) => format!("`{}`", printable(c.encode_utf8(&mut [0; 4]))),
         }
     }
 

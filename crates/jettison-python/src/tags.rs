@@ -350,7 +350,7 @@ mod tests {
     fn tags_come_in_the_order_of_preference() {
         let small = target("3.4", Arch::Aarch64, Libc::Glibc { major: 2, minor: 18 });
         let tags: Vec<_> = Tags::for_target(&small).iter().map(ToString::to_string).collect();
-        insta::assert_snapshot!(tags.join(" "), @"");
+        insta::assert_snapshot!(tags.join(" "), @r#"cp34-cp34m-linux_aarch64 cp34-cp34m-manylinux_2_18_aarch64 cp34-cp34m-manylinux_2_17_aarch64 cp34-cp34m-manylinux2014_aarch64 cp34-abi3-linux_aarch64 cp34-abi3-manylinux_2_18_aarch64 cp34-abi3-manylinux_2_17_aarch64 cp34-abi3-manylinux2014_aarch64 cp34-none-linux_aarch64 cp34-none-manylinux_2_18_aarch64 cp34-none-manylinux_2_17_aarch64 cp34-none-manylinux2014_aarch64 cp33-abi3-linux_aarch64 cp33-abi3-manylinux_2_18_aarch64 cp33-abi3-manylinux_2_17_aarch64 cp33-abi3-manylinux2014_aarch64 cp32-abi3-linux_aarch64 cp32-abi3-manylinux_2_18_aarch64 cp32-abi3-manylinux_2_17_aarch64 cp32-abi3-manylinux2014_aarch64 py34-none-linux_aarch64 py34-none-manylinux_2_18_aarch64 py34-none-manylinux_2_17_aarch64 py34-none-manylinux2014_aarch64 py3-none-linux_aarch64 py3-none-manylinux_2_18_aarch64 py3-none-manylinux_2_17_aarch64 py3-none-manylinux2014_aarch64 py33-none-linux_aarch64 py33-none-manylinux_2_18_aarch64 py33-none-manylinux_2_17_aarch64 py33-none-manylinux2014_aarch64 py32-none-linux_aarch64 py32-none-manylinux_2_18_aarch64 py32-none-manylinux_2_17_aarch64 py32-none-manylinux2014_aarch64 py31-none-linux_aarch64 py31-none-manylinux_2_18_aarch64 py31-none-manylinux_2_17_aarch64 py31-none-manylinux2014_aarch64 py30-none-linux_aarch64 py30-none-manylinux_2_18_aarch64 py30-none-manylinux_2_17_aarch64 py30-none-manylinux2014_aarch64 cp34-none-any py34-none-any py3-none-any py33-none-any py32-none-any py31-none-any py30-none-any"#);
         let tags = Tags::for_target(&trixie());
         assert_eq!(tags.iter().count(), (1 + 37 + 3) * (3 + 11 + 15) + 16);
         let mut free = trixie();
@@ -398,6 +398,14 @@ mod tests {
         .iter()
         .map(|names| tags.explain(&wheels(names)))
         .collect();
-        insta::assert_snapshot!(reasons.join("\n"), @"");
+        insta::assert_snapshot!(reasons.join("\n"), @r#"
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: for that platform it has cp311, cp312
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: the oldest that would do needs 2.43
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: for that Python it has Windows, macOS
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: for that Python it has manylinux aarch64, musllinux x86_64
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: it has only manylinux i686
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: for that platform it has py2
+        no wheel for cp313 on Linux x86_64 with glibc 2.41: it has no wheels at all
+        "#);
     }
 }

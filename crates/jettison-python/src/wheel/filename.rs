@@ -7,6 +7,7 @@ use std::str::FromStr;
 use pep440_rs::Version;
 
 use crate::name::NormalizedName;
+use crate::scan::printable;
 use crate::tags::Tag;
 
 /// What the file name of a wheel says.
@@ -49,7 +50,7 @@ impl WheelFilename {
         // `-` is written `_` in every part, and versions such as `1.0-1` hold one.
         let parsed =
             Version::from_str(version).or_else(|e| Version::from_str(&version.replace('_', "-")).map_err(|_| e));
-        let version = parsed.map_err(|_| error(&format!("`{}` is not a version", version.escape_debug())))?;
+        let version = parsed.map_err(|_| error(&format!("`{}` is not a version", printable(version))))?;
         let build = build.map(|tag| build_tag(tag).ok_or_else(|| error("its build tag does not begin with a digit")));
         let set = |text: &str| -> Result<Vec<String>, WheelFilenameError> {
             let known = |tag: &str| !tag.is_empty() && tag.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
@@ -117,7 +118,7 @@ impl FromStr for WheelFilename {
 
 /// The file is not named as a wheel is.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not the file name of a wheel: {why}", filename.escape_debug())]
+#[error("`{}` is not the file name of a wheel: {why}", printable(filename))]
 pub struct WheelFilenameError {
     filename: String,
     why: String,
