@@ -3,10 +3,13 @@
 //! A sandbox starts the executable again, so this has a `main` of its own in place of the test harness. Run by root it
 //! runs the suite twice, the second time as a user without privileges. What is not possible here fails.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "it is a test, which clippy does not know without a harness")]
+
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::panic::catch_unwind;
@@ -569,5 +572,3 @@ fn what_a_sandbox_leaves_can_be_removed() {
     drop(scratch);
     assert!(!path.exists());
 }
-
-use std::os::fd::AsRawFd as _;

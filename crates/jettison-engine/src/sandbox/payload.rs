@@ -150,10 +150,18 @@ fn connect(terminal: &Terminal, uid: u32) -> io::Result<()> {
 
 /// Handlers are gone after exec by themselves; what is ignored (SIGPIPE, by Rust) or blocked would stay so.
 fn reset_signals() {
-    // SAFETY: the set is initialised before it is read; SIG_DFL is a valid disposition, and numbers that are no signals are refused.
+    // The kernel's `struct sigaction` of zeros is SIG_DFL. libc would not touch signals 32 and 33, its own.
+    let default = [0_u64; 4];
+    // SAFETY: both structures are as large as the kernel reads, valid as zeros, and live as long as the calls.
     unsafe {
         for signal in 1..=64 {
-            libc::signal(signal, libc::SIG_DFL);
+            libc::syscall(
+                libc::SYS_rt_sigaction,
+                signal,
+                default.as_ptr(),
+                std::ptr::null_mut::<u64>(),
+                size_of::<u64>(),
+            );
         }
         let mut none = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut none);
