@@ -1,5 +1,7 @@
 //! The client against a loopback server that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where something is not as it should be")]
+
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
