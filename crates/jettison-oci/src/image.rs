@@ -10,7 +10,7 @@ use crate::types::{
 };
 
 /// Indices inside indices beyond this are refused.
-const MAX_INDEX_DEPTH: u32 = 4;
+pub(crate) const MAX_INDEX_DEPTH: u32 = 4;
 
 /// One image: its manifest, its config and where its blobs are.
 #[derive(Clone)]
@@ -283,6 +283,15 @@ pub enum ContentItem {
     Document(Descriptor, Arc<[u8]>),
 }
 
+impl ContentItem {
+    /// What points to it.
+    pub fn descriptor(&self) -> &Descriptor {
+        match self {
+            Self::Blob(descriptor) | Self::Document(descriptor, _) => descriptor,
+        }
+    }
+}
+
 #[derive(Default)]
 struct Contents {
     list: Vec<ContentItem>,
@@ -307,10 +316,7 @@ impl Contents {
             DocumentKind::Index => {
                 let index = Document::<ImageIndex>::parse(Arc::clone(&bytes))?;
                 for child in &index.manifests {
-                    if child.media_type.is_manifest()
-                        || child.media_type.is_index()
-                        || child.media_type.as_str().is_empty()
-                    {
+                    if child.is_document() {
                         self.add(child, read_document(child, blobs)?, blobs, depth + 1)?;
                     } else {
                         self.blob(child);

@@ -8,13 +8,31 @@
 //!    [`assemble`] makes a new one from layers and a config.
 //! 4. [`media`]: OCI layouts, docker-archives and `dir:` directories, each read and written.
 //! 5. [`validate`]: recomputes every digest of an image and says what is wrong with it.
+//! 6. [`reference`], [`registry`] and [`daemon`]: names of images, the registries they are in, Docker's daemon.
+//! 7. [`transport`]: copies an image from any of these places to any other.
 //!
 //! This crate knows nothing of Dockerfiles, Python or Debian.
 
+pub mod assemble;
 pub mod blob;
+pub mod daemon;
+pub mod endpoints;
 pub mod image;
 pub mod layer;
+pub mod media;
+pub mod reference;
+pub mod registry;
+pub mod transport;
 pub mod types;
+pub mod validate;
 
+#[cfg(test)]
+mod sample;
+
+pub use assemble::{AssembleError, ImageBuilder};
 pub use blob::{Blob, BlobError, BlobSet, BlobSource};
-pub use image::{Image, ImageError, ImageOrIndex, Index};
+pub use image::{ContentItem, Image, ImageError, ImageOrIndex, Index};
+pub use media::MediaError;
+pub use reference::{Reference, ReferenceError};
+pub use transport::{Transport, TransportError};
+pub use validate::{Problem, validate, validate_image};

@@ -37,8 +37,13 @@ pub enum Compression {
 
 impl Compression {
     /// gzip at the default level. Changing this changes every layer digest.
+    ///
+    /// Of 44 MB of Python libraries, level 6 leaves 29.45 %; 7 leaves 29.30 % in 1.4 times the time, 9 leaves 29.11 % in
+    /// 2.7 times, 10 leaves 28.32 % in 22 times.
     pub const GZIP: Self = Self::Gzip { level: 6 };
     /// Zstandard at the default level. Changing this changes every layer digest.
+    ///
+    /// Of the same libraries it leaves 26.92 %. Higher levels hold windows of 4 MiB and more for each thread.
     pub const ZSTD: Self = Self::Zstd { level: 3 };
 
     /// The media type of a layer packed so.

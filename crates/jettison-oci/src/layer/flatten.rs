@@ -170,16 +170,22 @@ impl Flattener {
         mut tar: TarReader<R>,
         mut visit: impl FnMut(&mut TarEntry<'_, R>) -> std::io::Result<()>,
     ) -> Result<(), TarError> {
-        let layer = self.layers;
-        self.layers += 1;
+        self.begin();
         while let Some(mut entry) = tar.next_entry()? {
-            self.put(layer, entry.header())?;
+            self.put(entry.header())?;
             visit(&mut entry)?;
-            if self.tree.len() > MAX_ENTRIES {
-                return Err(TarError::TooMany(MAX_ENTRIES));
-            }
         }
         Ok(())
+    }
+
+    /// Begins the next layer.
+    pub(crate) fn begin(&mut self) {
+        self.layers += 1;
+    }
+
+    /// The tree so far.
+    pub(crate) fn tree(&self) -> &FlatTree {
+        &self.tree
     }
 
     /// The tree of all layers put on.
@@ -187,7 +193,12 @@ impl Flattener {
         self.tree
     }
 
-    fn put(&mut self, layer: usize, header: &TarHeader) -> Result<(), TarError> {
+    /// Applies one member to the layer that was begun last.
+    pub(crate) fn put(&mut self, header: &TarHeader) -> Result<(), TarError> {
+        let layer = self.layers.saturating_sub(1);
+        if self.tree.len() > MAX_ENTRIES {
+            return Err(TarError::TooMany(MAX_ENTRIES));
+        }
         if let Some(whiteout) = header.whiteout()? {
             match whiteout {
                 Whiteout::Path(path) => self.tree.hide(Some(&path), true, layer),

@@ -4,7 +4,7 @@
 //! numbers. Every extension is bounded by [`MAX_EXTENSION`], so memory does not grow with what an archive claims.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 use jettison_tree::{PathError, TreePath};
 
@@ -104,6 +104,8 @@ pub struct TarReader<R> {
     padding: u64,
     global: BTreeMap<Vec<u8>, Vec<u8>>,
     ended: bool,
+    /// Passes over so many bytes, and returns how many there were.
+    skip: fn(&mut R, u64) -> io::Result<u64>,
 }
 
 /// One member; reading it yields its content.
@@ -134,7 +136,21 @@ impl<R: Read> Read for TarEntry<'_, R> {
 impl<R: Read> TarReader<R> {
     /// Reads the tar that `inner` yields.
     pub fn new(inner: R) -> Self {
-        Self { inner, at: 0, content: 0, padding: 0, global: BTreeMap::new(), ended: false }
+        let skip = |inner: &mut R, bytes| io::copy(&mut inner.take(bytes), &mut io::sink());
+        Self { inner, at: 0, content: 0, padding: 0, global: BTreeMap::new(), ended: false, skip }
+    }
+
+    /// Reads a tar that can be sought in: contents that nobody reads are not read.
+    pub fn seekable(inner: R) -> Self
+    where
+        R: Seek,
+    {
+        // The last byte is read, since seeking alone would not notice that it is not there.
+        let skip = |inner: &mut R, bytes: u64| {
+            inner.seek_relative(i64::try_from(bytes - 1).map_err(io::Error::other)?)?;
+            Ok(bytes - 1 + inner.read(&mut [0])? as u64)
+        };
+        Self { skip, ..Self::new(inner) }
     }
 
     /// The next member; what is left of the one before is skipped. `None` at the end.
@@ -221,7 +237,7 @@ impl<R: Read> TarReader<R> {
         if rest == 0 {
             return Ok(());
         }
-        let skipped = io::copy(&mut self.inner.by_ref().take(rest), &mut io::sink())?;
+        let skipped = (self.skip)(&mut self.inner, rest)?;
         self.at += skipped;
         if skipped < rest {
             return Err(TarError::Cut { offset: self.at });
@@ -549,6 +565,9 @@ mod tests {
         ] {
             assert_eq!(headers(&tar).unwrap_err().to_string(), want);
         }
+        let mut reader = TarReader::seekable(io::Cursor::new(&whole[..700]));
+        assert!(reader.next_entry().unwrap().is_some());
+        assert!(matches!(reader.next_entry().map(|_| ()), Err(TarError::Cut { .. })));
     }
 
     #[test]

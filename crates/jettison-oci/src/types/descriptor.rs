@@ -55,6 +55,12 @@ impl Descriptor {
         Self::new(media_type, Digest::of(bytes), bytes.len() as u64)
     }
 
+    /// Whether it points to a manifest or an index, or does not say what it points to.
+    pub fn is_document(&self) -> bool {
+        let media_type = &self.media_type;
+        media_type.is_manifest() || media_type.is_index() || media_type.is_schema1() || media_type.as_str().is_empty()
+    }
+
     /// The same with one annotation more.
     #[must_use]
     pub fn with_annotation(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
