@@ -25,12 +25,22 @@ import time
 import urllib.request
 
 sys.dont_write_bytecode = True
-from peers import HERE, Buildah, Daemon, Docker, Jettison, Registry, answers, run
+from peers import HERE, Buildah, Daemon, Docker, Jettison, Registry, answers, run  # noqa: E402
 
 # Ratio to the slowest acceptable result, as the project has promised.
 BARS = {"cold": 3, "nothing": 8, "code": 8, "dependency": 10}
 # One for each repetition: small distributions without dependencies.
-ADDITIONS = ["itsdangerous", "blinker", "tomli-w", "packaging", "humanize", "tabulate", "inflection", "pyfiglet", "termcolor"]
+ADDITIONS = [
+    "itsdangerous",
+    "blinker",
+    "tomli-w",
+    "packaging",
+    "humanize",
+    "tabulate",
+    "inflection",
+    "pyfiglet",
+    "termcolor",
+]
 
 
 def free_port():
@@ -152,7 +162,9 @@ def report(measurement, sizes, outside):
         cells = ""
         for name in builders:
             times = of.get(name)
-            cells += f"{statistics.median(times):10.2f} ({min(times):.2f}-{max(times):.2f})".rjust(26) if times else " " * 26
+            cells += (
+                f"{statistics.median(times):10.2f} ({min(times):.2f}-{max(times):.2f})".rjust(26) if times else " " * 26
+            )
         lines.append(f"{scenario:<16}{cells}")
         rows[scenario] = {"seconds": of}
     lines.append("")
@@ -161,18 +173,19 @@ def report(measurement, sizes, outside):
         ours = of.get("jettison")
         for name in builders:
             if ours and name != "jettison" and of.get(name):
-                ratio = statistics.median(theirs / our for theirs, our in zip(of[name], ours))
+                ratio = statistics.median(theirs / our for theirs, our in zip(of[name], ours, strict=True))
                 bar = BARS[scenario]
                 kept &= ratio >= bar
-                lines.append(f"{scenario}: {ratio:.1f} times as fast as {name} (promised: {bar})" + ("" if ratio >= bar else "  BELOW"))
+                verdict = "" if ratio >= bar else "  BELOW"
+                lines.append(f"{scenario}: {ratio:.1f} times as fast as {name} (promised: {bar}){verdict}")
                 rows[scenario].setdefault("ratios", {})[name] = ratio
     lines.append("")
     for builder in measurement.builders:
         compressed, unpacked, layers = sizes[builder.name]
         memory = builder.peak_rss() / 1e6
         lines.append(
-            f"{builder.name:<9} image {compressed / 1e6:6.1f} MB compressed, {unpacked / 1e6:6.1f} MB unpacked, {layers} layers; "
-            f"peak memory {memory:.0f} MB"
+            f"{builder.name:<9} image {compressed / 1e6:6.1f} MB compressed, {unpacked / 1e6:6.1f} MB unpacked, "
+            f"{layers} layers; peak memory {memory:.0f} MB"
         )
     lines.append(f"from outside while the clock ran: {outside[0]} requests, {outside[1]} bytes")
     peak = {builder.name: builder.peak_rss() for builder in measurement.builders}
@@ -192,14 +205,17 @@ def main():
     parser.add_argument("--cold-repetitions", type=int, default=3)
     parser.add_argument("--peers", default="docker,buildah", help="which peers, default: %(default)s")
     parser.add_argument("--suite", default="trixie", help="the Debian suite of the stand-in base, default: %(default)s")
-    parser.add_argument("--debian", default="http://deb.debian.org/debian", help="the Debian mirror, default: %(default)s")
+    parser.add_argument(
+        "--debian", default="http://deb.debian.org/debian", help="the Debian mirror, default: %(default)s"
+    )
     parser.add_argument("--index", default="https://pypi.org/simple", help="the package index, default: %(default)s")
     parser.add_argument("--cache", help="where the mirror keeps what it fetched from one run to the next")
     parser.add_argument("--json", help="write the numbers to this file")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a ratio is below what was promised")
     options = parser.parse_args()
 
-    missing = [tool for tool in ("/usr/sbin/dockerd", "buildah", "runc", "docker-registry", "mmdebstrap") if not shutil.which(tool)]
+    tools = ["/usr/sbin/dockerd", "buildah", "runc", "docker-registry", "mmdebstrap"]
+    missing = [tool for tool in tools if not shutil.which(tool)]
     if missing or os.geteuid() != 0:
         parser.error(f"needs root and {', '.join(missing) or 'nothing else'}")
 
@@ -219,7 +235,9 @@ def main():
         builders = []
         if options.jettison:
             builders.append(Jettison(work, registry, options.jettison, mirror))
-        builders += [{"docker": Docker, "buildah": Buildah}[peer](work, registry) for peer in options.peers.split(",") if peer]
+        builders += [
+            {"docker": Docker, "buildah": Buildah}[peer](work, registry) for peer in options.peers.split(",") if peer
+        ]
         for builder in builders:
             running.append(builder)
             builder.prepare(base_tar)
@@ -230,14 +248,15 @@ def main():
         measurement.cold(options.cold_repetitions)
         measurement.warm(options.repetitions)
         measurement.verified(options.repetitions)
-        outside = [after - earlier for after, earlier in zip(misses(mirror), before)]
+        outside = [after - earlier for after, earlier in zip(misses(mirror), before, strict=True)]
         sizes = {builder.name: registry.sizes(measurement.name(builder)) for builder in builders}
         lines, values = report(measurement, sizes, outside)
         values["machine"], values["versions"] = machine(), [builder.version() for builder in builders]
         print(f"{values['machine']}; {', '.join(values['versions'])}")
         print(
-            f"base of the peers: Debian {options.suite} (minbase) with its Python, pip, venv and headers, standing in for "
-            "python:3.x-slim;\nit is there before their cold builds begin. Every time includes the push to a registry on loopback.\n"
+            f"base of the peers: Debian {options.suite} (minbase) with its Python, pip, venv and headers, standing in for\n"
+            "python:3.x-slim; it is there before their cold builds begin.\n"
+            "Every time includes the push to a registry on loopback.\n"
         )
         print("\n".join(lines))
         if options.json:

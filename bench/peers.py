@@ -16,6 +16,7 @@ import subprocess
 import threading
 import time
 import urllib.request
+import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -79,8 +80,8 @@ class Registry:
             storage = {"filesystem": {"rootdirectory": os.path.join(self.work, "data")}}
             log = {"level": "error", "accesslog": {"disabled": True}}
             json.dump({"version": 0.1, "log": log, "storage": storage, "http": {"addr": self.address}}, file)
-        ready = lambda: answers(f"http://{self.address}/v2/")
-        self.daemon = Daemon(["docker-registry", "serve", config], os.path.join(self.work, "log"), ready)
+        argv = ["docker-registry", "serve", config]
+        self.daemon = Daemon(argv, os.path.join(self.work, "log"), lambda: answers(f"http://{self.address}/v2/"))
 
     def stop(self):
         if self.daemon:
@@ -96,8 +97,6 @@ class Registry:
 
     def sizes(self, name):
         """Bytes compressed and unpacked of an image's layers, and their number."""
-        import zlib
-
         layers = self.manifest(name)["layers"]
         repository = name.split("/", 1)[1].rsplit(":", 1)[0]
         unpacked = 0
@@ -154,7 +153,9 @@ class Docker:
         self.base = f"{registry.address}/base:1"
 
     def version(self):
-        return run(["/usr/bin/docker", "-H", self.socket, "version", "-f", "dockerd {{.Server.Version}}"], self.env).strip()
+        return run(
+            ["/usr/bin/docker", "-H", self.socket, "version", "-f", "dockerd {{.Server.Version}}"], self.env
+        ).strip()
 
     def docker(self, *argv):
         return run(["/usr/bin/docker", "-H", self.socket, *argv], self.env)
@@ -172,11 +173,14 @@ class Docker:
             except RuntimeError:
                 return False
 
-        self.daemon = Daemon(["/usr/sbin/dockerd", "-H", self.socket, *flags], os.path.join(self.root, "log"), ready, self.env)
+        self.daemon = Daemon(
+            ["/usr/sbin/dockerd", "-H", self.socket, *flags], os.path.join(self.root, "log"), ready, self.env
+        )
         self.docker("import", base_tar, self.base)
 
     def forget(self):
-        rows = [row.split() for row in self.docker("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}").splitlines()]
+        listing = self.docker("images", "--no-trunc", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}")
+        rows = [row.split() for row in listing.splitlines()]
         base = next(image for image, name in rows if name == self.base)
         others = {image for image, _ in rows} - {base}
         if others:

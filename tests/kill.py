@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills builds with SIGKILL at random moments; the build after each must give the right digest, and nothing may be left running.
+"""Kills builds with SIGKILL at random moments; the build after each gives the right digest, and nothing is left running.
 
 1. A caching mirror on loopback stands before the network, so that fifty cold builds download once.
 2. An undisturbed build in an empty store gives the digest, and the time within which to kill.
@@ -40,10 +40,16 @@ class Builds:
         self.work, self.mirror = work, mirror
         self.store = os.path.join(work, "store")
         self.env = {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
-        self.env |= {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": work, "http_proxy": mirror, "no_proxy": "127.0.0.1"}
+        self.env |= {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": work,
+            "http_proxy": mirror,
+            "no_proxy": "127.0.0.1",
+        }
 
     def start(self, project, store=None):
-        argv = [self.program, "build", project, "--store", store or self.store, "--index-url", f"{self.mirror}/simple", "--json"]
+        argv = [self.program, "build", project, "--json", "--store", store or self.store]
+        argv += ["--index-url", f"{self.mirror}/simple"]
         with open(os.path.join(self.work, "stderr"), "wb") as errors:
             return subprocess.Popen(argv, env=self.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors)
 
@@ -110,7 +116,8 @@ def one_round(builds, project, number, kind, longest, rng):
     assert not left, f"still running after the kill: {left}"
     assert not mounts_below(builds.work), f"still mounted after the kill: {mounts_below(builds.work)}"
     digest = builds.build(project)
-    subprocess.run([builds.program, "cache", "du", "--store", builds.store], env=builds.env, check=True, stdout=subprocess.DEVNULL)
+    usage = [builds.program, "cache", "du", "--store", builds.store]
+    subprocess.run(usage, env=builds.env, check=True, stdout=subprocess.DEVNULL)
     # The reference has a store of its own in which nothing was ever killed.
     expected = builds.build(project, os.path.join(builds.work, "reference"))
     assert digest == expected, f"the digest is {digest}, undisturbed it is {expected}"
@@ -132,7 +139,12 @@ def main():
     work = tempfile.mkdtemp(prefix="jk-", dir="/var/tmp")
     port = free_port()
     mirror = f"http://127.0.0.1:{port}"
-    argv = [sys.executable, os.path.join(ROOT, "bench/mirror.py"), str(port), options.cache or os.path.join(work, "mirror")]
+    argv = [
+        sys.executable,
+        os.path.join(ROOT, "bench/mirror.py"),
+        str(port),
+        options.cache or os.path.join(work, "mirror"),
+    ]
     server = subprocess.Popen(argv, stdin=subprocess.DEVNULL)
     passed = failed = 0
     try:

@@ -1,4 +1,6 @@
-"""Bad input: one clear error with a place and a hint, the promised exit status, nothing half-written, and the next build works."""
+"""Bad input: one clear error with a place and a hint, the promised exit status, nothing half-written, and the next build
+works.
+"""
 
 import base64
 import hashlib
@@ -9,14 +11,18 @@ import zipfile
 from harness import check, expect
 from servers import dying, registry, tampering
 
-MAIN = 'from http.server import HTTPServer, SimpleHTTPRequestHandler\n\nif __name__ == "__main__":\n' \
+MAIN = (
+    'from http.server import HTTPServer, SimpleHTTPRequestHandler\n\nif __name__ == "__main__":\n'
     '    HTTPServer(("0.0.0.0", 8000), SimpleHTTPRequestHandler).serve_forever()\n'
+)
 
 
 def refused(account, project, *says, status=2, env=None, arguments=(), hint=True):
     """Builds, and holds the refusal to its form; `says` are words that the error must have."""
     out = os.path.join(account.work, "refused")
-    done = account.jettison("build", project, "--no-verify", "-o", f"type=oci,dest={out}", *arguments, env=env, status=status)
+    done = account.jettison(
+        "build", project, "--no-verify", "-o", f"type=oci,dest={out}", *arguments, env=env, status=status
+    )
     errors = [line for line in done.stderr.splitlines() if line.startswith("error")]
     expect(len(errors) == 1, f"wanted one error, not {len(errors)}: {done}")
     for word in says:

@@ -28,7 +28,8 @@ def _(context):
     expect(about["Layers"] == [layer["digest"] for layer in report["layers"]], "skopeo sees other layers")
     config = json.loads(skopeo("inspect", "--config", f"oci:{layout}"))
     expect(config["config"]["User"].startswith("65532"), f"the user is {config['config'].get('User')}")
-    expect(len([row for row in config["history"] if not row.get("empty_layer")]) == len(report["layers"]), "history and layers differ")
+    history = [row for row in config["history"] if not row.get("empty_layer")]
+    expect(len(history) == len(report["layers"]), "history and layers differ")
     copy = os.path.join(context.directory("copy"), "layout")
     skopeo("copy", f"oci:{layout}", f"oci:{copy}:app")
     expect(manifest_digest(copy) == report["digest"], "the copy has another digest")
@@ -130,7 +131,15 @@ def _(context):
 @check("podman runs it")
 def _(context):
     root = context.directory("podman")
-    podman = ["podman", "--root", f"{root}/root", "--runroot", f"{root}/run", "--events-backend=file", "--storage-driver=vfs"]
+    podman = [
+        "podman",
+        "--root",
+        f"{root}/root",
+        "--runroot",
+        f"{root}/run",
+        "--events-backend=file",
+        "--storage-driver=vfs",
+    ]
     podman += ["--cgroup-manager=cgroupfs", "--tmpdir", f"{root}/tmp", "--runtime", runtime()]
     with tagged(context) as layout:
         image = tool(*podman, "pull", "-q", f"oci:{layout}:app").strip().splitlines()[-1]
@@ -156,7 +165,9 @@ def on_port(argv, port):
 
 
 def serves(argv, port):
-    process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     with running(process, argv):
         status, body = fetch(f"http://127.0.0.1:{port}/", 60, process)
         expect(status == 200, f"it answers {status}: {body[:300]}")

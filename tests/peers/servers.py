@@ -70,7 +70,9 @@ def registry(context, name="registry"):
     config = os.path.join(directory, "config.json")
     with open(config, "w", encoding="utf-8") as file:
         storage = {"filesystem": {"rootdirectory": os.path.join(directory, "data")}}
-        json.dump({"version": 0.1, "log": {"level": "error"}, "storage": storage, "http": {"addr": f"127.0.0.1:{port}"}}, file)
+        json.dump(
+            {"version": 0.1, "log": {"level": "error"}, "storage": storage, "http": {"addr": f"127.0.0.1:{port}"}}, file
+        )
     with daemon(["docker-registry", "serve", config], os.path.join(directory, "log")) as process:
         status, _ = fetch(f"http://127.0.0.1:{port}/v2/", 30, process)
         expect(status == 200, f"the registry answers {status}")
@@ -87,7 +89,9 @@ class Tampering(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
-        headers = {name: value for name, value in self.headers.items() if name.lower() in ("accept", "range", "user-agent")}
+        headers = {
+            name: value for name, value in self.headers.items() if name.lower() in ("accept", "range", "user-agent")
+        }
         try:
             answer = urllib.request.urlopen(urllib.request.Request(self.path, headers=headers), timeout=60)
         except urllib.error.HTTPError as error:
@@ -158,7 +162,7 @@ def dying(upstream, after):
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield "127.0.0.1:%d" % listener.getsockname()[1]
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
         expect(left[0] <= 0, "the registry did not get to die: too little was sent")
     finally:
         # shutdown() wakes the accept() that close() alone would leave waiting.
