@@ -171,8 +171,8 @@ fn redirects_end() {
     for path in ["/file", "/loop"] {
         assert!(matches!(client().get(&server.url(path), &[]), Err(HttpError::Redirect { .. })));
     }
-    client().send(&Request::new(Method::Post, &server.url("/post")).body(Body::Bytes(b"x"))).unwrap();
-    client().send(&Request::new(Method::Put, &server.url("/put")).body(Body::Bytes(b"xyz"))).unwrap();
+    client().send(&Request::new(Method::Post, server.url("/post")).body(Body::Bytes(b"x"))).unwrap();
+    client().send(&Request::new(Method::Put, server.url("/put")).body(Body::Bytes(b"xyz"))).unwrap();
     let last: Vec<_> = server.requests().into_iter().map(|r| (r.method, r.path, r.body.len())).collect();
     assert!(last.contains(&("GET".into(), "/got".into(), 0)) && last.contains(&("PUT".into(), "/putted".into(), 3)));
     assert_eq!(client().get(&server.url("/post"), &[]).unwrap().url().path(), "/got");
@@ -250,7 +250,7 @@ fn connections_are_used_again() {
     });
     let client = client();
     for path in ["1", "2", "3"] {
-        client.send(&Request::new(Method::Get, &format!("http://{address}/{path}"))).unwrap().discard();
+        client.send(&Request::new(Method::Get, format!("http://{address}/{path}"))).unwrap().discard();
     }
     server.join().unwrap();
 }

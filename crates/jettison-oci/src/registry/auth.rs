@@ -43,7 +43,7 @@ impl Scope {
 pub(super) struct Grant {
     pub header: String,
     pub logged_in: bool,
-    pub cause: Option<CredentialError>,
+    pub cause: Option<Box<CredentialError>>,
 }
 
 #[derive(Clone)]
@@ -112,7 +112,7 @@ impl Authenticator {
         // A broken helper is told only where the registry does not serve the anonymous either.
         let (login, cause) = match self.store.lookup(&endpoint.registry, &scope.repository) {
             Ok(login) => (login, None),
-            Err(error) => (None, Some(error)),
+            Err(error) => (None, Some(Box::new(error))),
         };
         let refused = |logged_in, cause| RegistryError::Unauthorized {
             registry: endpoint.registry.clone(),

@@ -154,24 +154,22 @@ impl Session {
             return scheme;
         }
         let order = if endpoints::is_loopback(&endpoint.host) { ["http", "https"] } else { ["https", "http"] };
-        for scheme in order {
-            if self.speaks(scheme, endpoint) {
-                schemes.insert(endpoint.host.clone(), scheme);
-                return scheme;
-            }
+        if let Some(scheme) = order.into_iter().find_map(|scheme| self.speaks(scheme, endpoint)) {
+            schemes.insert(endpoint.host.clone(), scheme);
+            return scheme;
         }
         // Neither: the first is asked for real, with its retries, and tells what is wrong.
         order[0]
     }
 
-    fn speaks(&self, scheme: &str, endpoint: &Endpoint) -> bool {
+    /// What the server speaks, by its answer to one scheme.
+    fn speaks(&self, scheme: &'static str, endpoint: &Endpoint) -> Option<&'static str> {
         let url = format!("{scheme}://{}/v2/", endpoint.host);
-        let request = Request::new(Method::Get, &url).repeatable(false).without_redirects();
-        self.http.send(&request.without_stored_credentials()).is_ok_and(|answer| {
-            // 400 is Go's and nginx's answer to plain HTTP on a TLS port.
-            let speaks = scheme == "https" || answer.status != 400;
-            answer.discard();
-            speaks
-        })
+        let request = Request::new(Method::Get, url).repeatable(false).without_redirects();
+        let answer = self.http.send(&request.without_stored_credentials()).ok()?;
+        // 400 is Go's and nginx's answer to plain HTTP on a TLS port.
+        let speaks = if answer.status == 400 { "https" } else { scheme };
+        answer.discard();
+        Some(speaks)
     }
 }

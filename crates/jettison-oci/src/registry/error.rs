@@ -14,7 +14,7 @@ pub enum RegistryError {
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The registry wants a login, or another one.
-    #[error("{registry} does not let {} {action} {what}{}", if *.logged_in { "this login" } else { "anybody" }, because(.detail, .cause.as_ref()))]
+    #[error("{registry} does not let {} {action} {what}{}", if *.logged_in { "this login" } else { "anybody" }, because(.detail, .cause.as_deref()))]
     Unauthorized {
         /// The registry.
         registry: String,
@@ -27,7 +27,7 @@ pub enum RegistryError {
         /// What the registry says about it; may be empty.
         detail: String,
         /// Why no login was found.
-        cause: Option<CredentialError>,
+        cause: Option<Box<CredentialError>>,
     },
     /// The registry's challenge cannot be met.
     #[error("cannot log in to {registry}: {reason}")]

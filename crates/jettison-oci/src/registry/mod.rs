@@ -34,6 +34,10 @@ use auth::Scope;
 use endpoint::{Endpoint, Session};
 
 use crate::reference::Reference;
+use crate::types::Descriptor;
+
+/// Is told the bytes of a blob that went over the network so far; from several threads.
+pub type BlobProgress<'a> = dyn Fn(&Descriptor, u64) + Sync + 'a;
 
 /// How to deal with registries.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Registry, RegistryError, Repository};
+use super::{BlobProgress, Registry, RegistryError, Repository};
 use crate::blob::{BlobError, BlobSet, BlobSource, CheckedReader};
 use crate::image::ImageOrIndex;
 use crate::reference::Reference;
@@ -23,13 +23,12 @@ impl Registry {
 
 impl Repository {
     /// Fetches blobs into a directory, each checked and under its 64 hex digits, several at a time. Those that are there with
-    /// the right length are not fetched again. A file appears when it is whole. `progress` gets the bytes of a blob received so
-    /// far, from several threads.
+    /// the right length are not fetched again. A file appears when it is whole.
     pub fn fetch_blobs(
         &self,
         blobs: &[Descriptor],
         directory: &Path,
-        progress: &(dyn Fn(&Descriptor, u64) + Sync),
+        progress: &BlobProgress<'_>,
     ) -> Result<BlobSet, RegistryError> {
         let write = |path: &Path| {
             let path = path.to_owned();
@@ -67,7 +66,7 @@ impl Repository {
         &self,
         descriptor: &Descriptor,
         place: &Path,
-        progress: &(dyn Fn(&Descriptor, u64) + Sync),
+        progress: &BlobProgress<'_>,
     ) -> Result<(), RegistryError> {
         let write = |source| RegistryError::Write { path: place.to_owned(), source };
         if place.metadata().is_ok_and(|meta| meta.is_file() && meta.len() == descriptor.size) {

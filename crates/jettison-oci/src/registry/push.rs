@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jettison_tree::Digest;
 
 use super::upload::Placed;
-use super::{Registry, RegistryError, Repository};
+use super::{BlobProgress, Registry, RegistryError, Repository};
 use crate::blob::BlobSource;
 use crate::image::{ContentItem, ImageOrIndex};
 use crate::reference::Reference;
@@ -26,8 +26,8 @@ pub struct PushOptions<'a> {
     pub known: BTreeSet<Digest>,
     /// Repositories of the same registry that may have a blob.
     pub mounts: BTreeMap<Digest, String>,
-    /// Gets the bytes of a blob that were sent so far. Called from several threads.
-    pub progress: Option<&'a (dyn Fn(&Descriptor, u64) + Sync)>,
+    /// Watches the blobs go.
+    pub progress: Option<&'a BlobProgress<'a>>,
 }
 
 /// What a push did.

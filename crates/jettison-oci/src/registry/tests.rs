@@ -14,7 +14,7 @@ use super::*;
 use crate::blob::{BlobError, BlobSource};
 use crate::image::{Image, ImageOrIndex};
 use crate::sample;
-use crate::types::{Descriptor, Document, ImageManifest, MediaType, Platform};
+use crate::types::{Document, ImageManifest, MediaType, Platform};
 
 fn client_with(options: RegistryOptions) -> Registry {
     let http = Client::new(Options { backoff: Duration::ZERO, ..Options::default() }).unwrap();
@@ -117,11 +117,7 @@ fn what_is_known_to_be_there_is_not_asked_for() {
 
 #[test]
 fn blobs_are_mounted_from_other_repositories() {
-    let server = Server::with_login(Wanted::Token {
-        user: "u".into(),
-        password: "p".into(),
-        anonymous_pull: false,
-    });
+    let server = Server::with_login(Wanted::Token { user: "u".into(), password: "p".into(), anonymous_pull: false });
     let registry = logged_in(&server, password("u", "p"));
     push(&registry, &sample(), &reference(&server, "base/python:3")).unwrap();
     server.server().clear_log();
@@ -157,11 +153,8 @@ fn every_way_to_log_in_works() {
     let basic = || Wanted::Basic { user: "u".into(), password: "p".into() };
     let token = |anonymous_pull| Wanted::Token { user: "u".into(), password: "p".into(), anonymous_pull };
     let identity = Login::IdentityToken(Token("p".into()));
-    for (wanted, login) in [
-        (basic(), password("u", "p")),
-        (token(false), password("u", "p")),
-        (token(false), identity),
-    ] {
+    for (wanted, login) in [(basic(), password("u", "p")), (token(false), password("u", "p")), (token(false), identity)]
+    {
         let server = Server::with_login(wanted);
         let (registry, to) = (logged_in(&server, login), reference(&server, "app:v1"));
         push(&registry, &sample(), &to).unwrap();
@@ -199,7 +192,8 @@ fn a_missing_helper_is_told_only_where_it_matters() {
 
 #[test]
 fn trouble_in_mid_push_is_overcome() {
-    let faults: [(&str, fn() -> Fault); 6] = [
+    type Trouble = (&'static str, fn() -> Fault);
+    let faults: [Trouble; 6] = [
         ("too many requests", || Fault::status(429).on("/blobs/").times(3)),
         ("errors when an upload begins", || Fault::status(500).method("POST").times(2)),
         ("an error when it ends", || Fault::status(503).method("PUT").on("/blobs/uploads/")),
@@ -375,4 +369,14 @@ fn what_cannot_be_read_here_is_no_fault_of_the_registry() {
     let broken = ImageOrIndex::Image(broken.unwrap());
     let error = push(&client(), &broken, &reference(&server, "app:v1")).unwrap_err();
     assert!(error.to_string().contains("is missing") && !error.is_transient(), "{error}");
+}
+
+#[test]
+fn a_tls_port_is_not_spoken_to_in_plain_http() {
+    // What Go's and nginx's TLS ports answer to plain HTTP.
+    let server = jettison_testkit::HttpServer::start(|_| Response::status(400));
+    let to = Reference::parse(&format!("{}/app:v1", server.authority())).unwrap();
+    let error = client().pull(&to).unwrap_err();
+    assert!(matches!(error, RegistryError::Http(_)), "{error}");
+    assert_eq!(server.count("GET", "/manifests/"), 0);
 }
