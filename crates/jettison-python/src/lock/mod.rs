@@ -254,7 +254,7 @@ impl Lock {
             LockKind::Pylock => Self::parse_pylock(&shown, &text, directory),
             LockKind::Uv => Self::parse_uv(&shown, &text, directory, project),
             LockKind::Poetry => Self::parse_poetry(&shown, &text, directory, project),
-            LockKind::Pipfile | LockKind::Requirements => Self::parse_pipfile(&shown, &text, directory),
+            LockKind::Pipfile | LockKind::Requirements => Self::parse_pipfile(&shown, &text, directory, project),
         };
         lock.map(Some)
     }

@@ -12,7 +12,7 @@ use super::{Artifact, Git, Location, Lock, LockError, Origin, Package, Roots};
 use crate::marker::Marker;
 use crate::name::NormalizedName;
 use crate::place::Place;
-use crate::project::LockKind;
+use crate::project::{LockKind, Project};
 
 #[derive(Deserialize)]
 struct File {
@@ -64,8 +64,9 @@ struct RawPackage {
 }
 
 impl Lock {
-    /// Parses a `Pipfile.lock`; its relative paths start at `directory`. The `develop` section is the group `dev`.
-    pub fn parse_pipfile(file: &str, text: &str, directory: &Path) -> Result<Self, LockError> {
+    /// Parses a `Pipfile.lock`; its relative paths start at `directory`. The `develop` section is the group `dev`. `project` is what
+    /// its Pipfile declares: its markers count where the lock dropped them.
+    pub fn parse_pipfile(file: &str, text: &str, directory: &Path, project: &Project) -> Result<Self, LockError> {
         let raw: File = serde_json::from_str(text).map_err(|e| {
             let place = Place { file: file.to_owned(), line: e.line(), column: e.column() };
             let what = e.to_string();
@@ -92,7 +93,8 @@ impl Lock {
                     }
                     None => first,
                 };
-                packages.extend(parse_package(name, package, group, place, index, directory)?);
+                let package = parse_package(name, package, group, place, index, directory)?;
+                packages.extend(package.map(|package| with_declared_marker(package, project)));
             }
         }
         let Requires { python_version, python_full_version } = raw.meta.requires;
@@ -114,6 +116,16 @@ impl Lock {
     }
 }
 
+fn with_declared_marker(mut package: Package, project: &Project) -> Package {
+    let declared = project.dependencies.iter().find(|requirement| requirement.name == package.name);
+    if let Some(requirement) = declared
+        && package.markers.iter().all(Marker::is_empty)
+    {
+        package.markers = vec![requirement.marker.clone()];
+    }
+    package
+}
+
 /// The line of a package's key.
 fn place_of(file: &str, text: &str, name: &str) -> Place {
     match text.find(&format!("\"{name}\":")) {
@@ -132,7 +144,8 @@ fn parse_package(
 ) -> Result<Option<Package>, LockError> {
     let invalid = |what: String| LockError::invalid(&place, format!("{name}: {what}"));
     let parsed = NormalizedName::parse(name).map_err(|e| invalid(e.to_string()))?;
-    let version = raw.version.as_deref().map(|version| version.trim_start_matches('=').parse::<Version>());
+    let version = raw.version.as_deref().filter(|version| *version != "*");
+    let version = version.map(|version| version.trim_start_matches('=').parse::<Version>());
     let version = version.transpose().map_err(|e| invalid(e.to_string()))?;
     let marker = raw.markers.as_deref().map(Marker::parse).transpose().map_err(|e| invalid(e.to_string()))?;
     let hashes = raw.hashes.iter().map(|hash| split_hash(&place, hash)).collect::<Result<Vec<_>, _>>()?;
@@ -162,11 +175,9 @@ fn parse_package(
         files.push(Artifact::new(&place, None, location, first.into_iter().collect(), None)?);
         if is_url { Origin::Archive { url: url.clone(), subdirectory } } else { Origin::File { subdirectory } }
     } else if digests.is_empty() {
-        return Err(LockError::Invalid {
-            place: place.clone(),
-            what: format!("{name} has no SHA-256 hash"),
-            hint: Some("run `pipenv lock`: nothing is installed that cannot be checked".to_owned()),
-        });
+        // Pipenv leaves what it could not resolve on its own platform, such as `colorama`, without version and hash: an error
+        // only where a target selects it.
+        Origin::Index(None)
     } else {
         Origin::Listed { index: index.map(str::to_owned), hashes: digests }
     };

@@ -114,15 +114,21 @@ impl Lock {
             let place = place(package.span());
             packages.extend(parse_package(package.into_inner(), place, directory)?);
         }
+        // A lock that Jettison had made has the extras and groups that it was asked for resolved into it.
+        let inputs = raw.tool.jettison.and_then(|tool| tool.inputs);
+        let offered = |names: Option<Vec<NormalizedName>>| match inputs {
+            Some(_) => names.map(BTreeSet::from_iter),
+            None => Some(names.into_iter().flatten().collect()),
+        };
         Ok(Self {
             kind: LockKind::Pylock,
             file: file.to_owned(),
             created_by: raw.created_by,
-            inputs: raw.tool.jettison.and_then(|tool| tool.inputs),
+            inputs,
             requires_python: requires_python.transpose()?,
             environments,
-            extras: raw.extras.map(BTreeSet::from_iter),
-            groups: raw.dependency_groups.map(BTreeSet::from_iter),
+            extras: offered(raw.extras),
+            groups: offered(raw.dependency_groups),
             default_groups: raw.default_groups.into_iter().collect(),
             packages,
             roots: Roots::Everything,
