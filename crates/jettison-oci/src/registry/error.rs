@@ -169,6 +169,9 @@ impl RegistryError {
                 Some(format!("log in to {registry} (docker login, podman login), or check the name"))
             }
             Self::Unauthorized { .. } => Some("check the name and what this login, or token, may do".to_owned()),
+            Self::NotFound { what } if what.starts_with("the repository") => {
+                Some("check the name; this registry wants a repository to be made before it is pushed to".to_owned())
+            }
             Self::NotFound { .. } => Some("check the name and the tag; a private image may look like none".to_owned()),
             Self::Answer { code, .. } if code == "DIGEST_INVALID" => {
                 Some("the blob was damaged here or on its way: build again, or clear it from the store".to_owned())

@@ -68,6 +68,13 @@ impl Repository {
         let call = accepting_manifests(Call::new(Method::Head, Target::Path(&path)));
         let answer = match self.read(&call, &self.what(locator)) {
             Err(RegistryError::NotFound { .. }) => return Ok(None),
+            Err(RegistryError::Answer { status: 405, .. }) => {
+                return match self.get_manifest(locator) {
+                    Ok((descriptor, _)) => Ok(Some(descriptor)),
+                    Err(RegistryError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                };
+            }
             answer => answer?,
         };
         let digest = answer.headers.get(CONTENT_DIGEST).and_then(|digest| digest.parse().ok());
@@ -229,11 +236,15 @@ impl Repository {
         self.put_manifest(&index.descriptor(MediaType::OCI_INDEX), index.bytes(), Some(&fallback_tag(subject.digest)))
     }
 
-    /// Resolves the `Location` of an answer.
+    /// Resolves the `Location` of an answer. A registry that does not know that a proxy adds TLS to it says `http`: on the same
+    /// host that is mended.
     pub(super) fn location(&self, answer: &Response, what: &str) -> Result<Url, RegistryError> {
         let bad = |reason: &str| RegistryError::Protocol { what: what.to_owned(), reason: reason.to_owned() };
         let location = answer.headers.get("location").ok_or_else(|| bad("the registry sent no Location"))?;
-        let url = answer.url().join(location).map_err(|_| bad("the registry sent a bad Location"))?;
+        let mut url = answer.url().join(location).map_err(|_| bad("the registry sent a bad Location"))?;
+        if url.host() == answer.url().host() && url.port() == answer.url().port() {
+            let _ = url.set_scheme(answer.url().scheme());
+        }
         let safe = url.scheme() == answer.url().scheme() || url.scheme() == "https";
         if safe { Ok(url) } else { Err(bad("the registry sent a Location that is less safe than itself")) }
     }

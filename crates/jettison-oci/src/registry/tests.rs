@@ -380,3 +380,21 @@ fn a_tls_port_is_not_spoken_to_in_plain_http() {
     assert!(matches!(error, RegistryError::Http(_)), "{error}");
     assert_eq!(server.count("GET", "/manifests/"), 0);
 }
+
+#[test]
+fn a_repository_that_has_to_be_made_first_is_told() {
+    let server = Server::start();
+    server.server().fault(Fault::status(404).method("POST").always());
+    let error = push(&client(), &sample(), &reference(&server, "app:v1")).unwrap_err();
+    assert_eq!(error.to_string(), format!("the repository {}/app does not exist", server.host()));
+    assert!(error.hint().unwrap().contains("made before"));
+}
+
+#[test]
+fn a_registry_without_head_for_manifests_will_do() {
+    let server = Server::start();
+    server.server().fault(Fault::status(405).method("HEAD").on("/manifests/").always());
+    let to = reference(&server, "app:v1");
+    assert!(!push(&client(), &sample(), &to).unwrap().unchanged);
+    assert!(push(&client(), &sample(), &to).unwrap().unchanged);
+}

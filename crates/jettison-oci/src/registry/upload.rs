@@ -75,6 +75,8 @@ impl Repository {
                 return Ok(Placed::Mounted);
             }
             202 => {}
+            // Registries that do not make a repository by themselves say so here.
+            404 => return Err(RegistryError::NotFound { what: format!("the repository {}", self.name()) }),
             _ => return Err(RegistryError::from_answer(what, answer)),
         }
         let location = self.location(&answer, &what)?;
