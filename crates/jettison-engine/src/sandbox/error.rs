@@ -101,12 +101,18 @@ impl SandboxError {
                      keep it on ext4, XFS, Btrfs or tmpfs"
                         .into(),
                 ),
+                Some(Errno::PERM) if action.contains("overlay") => {
+                    Some("ordinary users can mount an overlay from Linux 5.11 on; run this as root, or on a later kernel".into())
+                }
                 Some(Errno::PERM) if action.contains("/proc") => Some(
                     "the container that this runs in hides parts of /proc: start it with `--security-opt systempaths=unconfined`"
                         .into(),
                 ),
                 _ => None,
             },
+            Self::Start(source) if source.kind() == io::ErrorKind::NotFound => {
+                Some("this executable starts itself again by /proc/self/exe: /proc must be mounted".into())
+            }
             _ => None,
         }
     }

@@ -103,7 +103,8 @@ impl Rootfs {
 pub enum Upper {
     /// Nowhere: it is read-only.
     ReadOnly,
-    /// Into memory, at most `size` bytes.
+    /// Into memory, at most `size` bytes. Before Linux 6.6 an ordinary user's program cannot then make a directory in place of one of the
+    /// image that it removed.
     Memory {
         /// Bytes.
         size: u64,

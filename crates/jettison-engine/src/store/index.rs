@@ -146,24 +146,30 @@ impl Store {
         })
     }
 
-    /// Brings a thing in: `arrive` renames it to its place, and its row is written, in one transaction.
-    pub(super) fn arrive<T>(
+    /// Brings a thing in: `arrive` renames it to its place, and its row is written, in one transaction. Where another process was
+    /// faster nothing is done: its thing is as good, and may be in use already.
+    pub(super) fn arrive(
         &self,
         kind: Kind,
         id: &[u8; 32],
         len: u64,
-        arrive: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+        arrive: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let path = self.root.join(FILE);
         let mut index = self.index();
         let transaction =
             index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::index(&path))?;
-        let arrived = arrive()?;
+        let there = transaction
+            .prepare_cached("SELECT 1 FROM item WHERE kind = ? AND id = ? AND (boot IS NULL OR boot = ?)")
+            .and_then(|mut there| there.exists((kind, id, self.boot)));
+        if there.map_err(StoreError::index(&path))? {
+            return Ok(());
+        }
+        arrive()?;
         let row = (kind, id, len as i64, now(), self.boot);
         let insert = "INSERT OR REPLACE INTO item (kind, id, len, used, boot) VALUES (?, ?, ?, ?, ?)";
         let inserted = transaction.prepare_cached(insert).and_then(|mut insert| insert.execute(row));
-        inserted.and_then(|_| transaction.commit()).map_err(StoreError::index(&path))?;
-        Ok(arrived)
+        inserted.and_then(|_| transaction.commit()).map_err(StoreError::index(&path))
     }
 
     /// Notes that a memo was used, and with it all that it refers to, which thus never gets older than the memo.

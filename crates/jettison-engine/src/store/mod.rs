@@ -41,7 +41,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
@@ -65,7 +65,7 @@ pub struct Store {
     /// The row of this boot in the index.
     boot: i64,
     /// Held shared as long as the store is open.
-    lock: File,
+    lock: Arc<File>,
 }
 
 impl Store {
@@ -76,25 +76,18 @@ impl Store {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(StoreError::io("create the directory", path))
         };
+        for part in ["blobs/sha256", "fragments", "snapshots", "tmp"] {
+            make(&root.join(part))?;
+        }
         let lock_path = root.join("lock");
-        let open_lock = || File::options().read(true).write(true).create(true).truncate(false).open(&lock_path);
-        let lock = match open_lock() {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                for part in ["", "blobs/sha256", "fragments", "snapshots", "tmp"] {
-                    make(&root.join(part))?;
-                }
-                open_lock()
-            }
-            opened => opened,
-        };
+        let lock = File::options().read(true).write(true).create(true).truncate(false).open(&lock_path);
         let lock = lock.map_err(StoreError::io("open", &lock_path))?;
         let root = root.canonicalize().map_err(StoreError::io("open", root))?;
         let tmp = root.join("tmp");
         lock_shared(&lock, &tmp).map_err(StoreError::io("lock", &lock_path))?;
-        make(&tmp)?;
         let index = index::open(&root)?;
         let boot = index::this_boot(&index).map_err(StoreError::index(&root.join(index::FILE)))?;
-        Ok(Self { tmp, index: Mutex::new(index), boot, lock, root })
+        Ok(Self { tmp, index: Mutex::new(index), boot, lock: Arc::new(lock), root })
     }
 
     /// Where it is: an absolute path without symbolic links.

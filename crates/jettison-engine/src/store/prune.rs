@@ -14,6 +14,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
 
 use super::index::{self, Kind};
+use super::snapshot::lock_unused;
 use super::{Store, StoreError, clear_tmp, now};
 use crate::removal::remove_tree;
 
@@ -118,10 +119,14 @@ impl Store {
     /// Takes out what `prune` says. Builds may go on in other processes: then nothing is touched that was used in the last 24 hours.
     pub fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         let alone = flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_ok();
+        let back_to_shared =
+            || flock(&self.lock, FlockOperation::LockShared).map_err(|e| StoreError::io("lock", &self.root)(e.into()));
+        if !alone {
+            // Having asked in vain may have cost us the lock that we had (flock(2)).
+            back_to_shared()?;
+        }
         let pruned = self.prune_locked(prune, alone);
-        // Also when taking it exclusively failed: on some file systems that gives up the shared lock.
-        let shared = flock(&self.lock, FlockOperation::LockShared);
-        shared.map_err(|e| StoreError::io("lock", self.root.join("lock"))(e.into()))?;
+        back_to_shared()?;
         pruned
     }
 
@@ -177,7 +182,7 @@ impl Store {
         Ok(pruned)
     }
 
-    /// Removes things with their rows, unless they were used since they were chosen.
+    /// Removes things with their rows, unless they are in use or were used since they were chosen.
     fn remove_items(&self, batch: &[Candidate], pruned: &mut Pruned) -> Result<(), StoreError> {
         let path = self.root.join(index::FILE);
         // A directory tree is renamed here and removed outside of the transaction, for which others wait.
@@ -186,12 +191,14 @@ impl Store {
         let transaction =
             index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::index(&path))?;
         for item in batch {
+            let from = self.kind_path(item.kind, &item.id);
+            let unused = if item.kind == Kind::Snapshot { lock_unused(&from) } else { Some(None) };
+            let Some(_unused) = unused else { continue };
             let delete = "DELETE FROM item WHERE kind = ? AND id = ? AND used = ?";
             let deleted = transaction.execute(delete, (item.kind, item.id, item.used));
             if deleted.map_err(StoreError::index(&path))? == 0 {
                 continue;
             }
-            let from = self.kind_path(item.kind, &item.id);
             let removed = match item.kind {
                 Kind::Snapshot => fs::rename(&from, rubbish.path().join(pruned.items.to_string())),
                 Kind::Blob | Kind::Fragment => fs::remove_file(&from),

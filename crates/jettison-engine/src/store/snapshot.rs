@@ -1,9 +1,11 @@
 //! Snapshots: unpacked trees as directories; and directories to work in for a while.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 
 use super::index::Kind;
@@ -16,7 +18,8 @@ use crate::snapshot::{Owner, SafeDir};
 const TREE: &str = "root";
 const OWNERS: &str = "owners.json";
 
-/// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory.
+/// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory. It is not pruned as long as
+/// somebody has this.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The root of the tree.
@@ -24,6 +27,8 @@ pub struct Snapshot {
     /// Who shall own what, where the files could not be given away when the tree was unpacked (not as root).
     /// Empty when all is as it should be.
     pub owners: Vec<Owner>,
+    /// The root of the tree, open and locked, shared.
+    _in_use: Arc<File>,
 }
 
 impl Store {
@@ -56,8 +61,7 @@ impl Store {
         let to = self.kind_path(Kind::Snapshot, id);
         self.arrive(Kind::Snapshot, id, unpacked.bytes, || {
             match fs::rename(scratch.path(), &to) {
-                // Someone was faster, or died between this and the row, or it was made before the machine was last started:
-                // that one goes, unless it is in use, and a tree with the same content takes its place.
+                // It was made before the machine was last started, or its process died before the row was written.
                 Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
                     let old = self.scratch()?;
                     fs::rename(&to, old.path().join("old")).map_err(StoreError::io("replace", &to))?;
@@ -66,25 +70,41 @@ impl Store {
                 done => done.map_err(StoreError::io("write", &to)),
             }
         })?;
-        Ok(Snapshot { path: to.join(TREE), owners: unpacked.owners })
+        let made = self.snapshot(key)?;
+        Ok(made.ok_or_else(|| StoreError::io("find", &to)(io::ErrorKind::NotFound.into()))?)
     }
 
     /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is forgotten.
     pub(super) fn checked_snapshot(&self, id: &[u8; 32]) -> Result<Option<Snapshot>, StoreError> {
         let Some(item) = self.item(Kind::Snapshot, id)? else { return Ok(None) };
         let directory = self.kind_path(Kind::Snapshot, id);
-        let owners = if item.trusted { fs::read(directory.join(OWNERS)).ok() } else { None };
-        let owners = owners.and_then(|json| serde_json::from_slice(&json).ok());
-        if owners.is_none() {
+        let snapshot = if item.trusted { open(&directory).ok() } else { None };
+        if snapshot.is_none() {
             self.forget(Kind::Snapshot, id)?;
         }
-        Ok(owners.map(|owners| Snapshot { path: directory.join(TREE), owners }))
+        Ok(snapshot)
     }
 
     /// An empty directory on the store's file system, removed with all that is in it when it is dropped.
     pub fn scratch(&self) -> Result<Scratch, StoreError> {
         let dir = TempDir::new_in(&self.tmp).map_err(StoreError::io("create a directory in", &self.tmp))?;
-        Ok(Scratch { path: dir.keep() })
+        Ok(Scratch { path: dir.keep(), _in_use: Arc::clone(&self.lock) })
+    }
+}
+
+fn open(directory: &Path) -> io::Result<Snapshot> {
+    let path = directory.join(TREE);
+    let tree = File::open(&path)?;
+    flock(&tree, FlockOperation::LockShared)?;
+    let owners = serde_json::from_slice(&fs::read(directory.join(OWNERS))?)?;
+    Ok(Snapshot { path, owners, _in_use: Arc::new(tree) })
+}
+
+/// Locks a snapshot against use; `None` where somebody uses it. What is not there is used by nobody.
+pub(super) fn lock_unused(directory: &Path) -> Option<Option<File>> {
+    match File::open(directory.join(TREE)) {
+        Err(_) => Some(None),
+        Ok(tree) => flock(&tree, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(Some(tree)),
     }
 }
 
@@ -92,6 +112,8 @@ impl Store {
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    /// The store's lock: as long as it is held nobody clears `tmp/`.
+    _in_use: Arc<File>,
 }
 
 impl Scratch {

@@ -1,4 +1,5 @@
-//! The sandbox with real programs: this executable, and `/bin/sh` of the host.
+//! What takes processes of its own: the sandbox with real programs (this executable, and `/bin/sh` of the host), and a store
+//! whose processes are killed or whose disk is full.
 //!
 //! A sandbox starts the executable again, so this has a `main` of its own in place of the test harness. Run by root it
 //! runs the suite twice, the second time as a user without privileges. What is not possible here fails.
@@ -17,8 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
+use jettison_engine::CacheKey;
+use jettison_engine::graph::BoxError;
 use jettison_engine::sandbox::*;
-use jettison_engine::store::Store;
+use jettison_engine::snapshot::{Owner, SafeDir};
+use jettison_engine::store::{Store, StoreError};
+use jettison_tree::{Content, Entry, TreePath};
 
 /// A user that has no entry in any file, hence no subordinate ids.
 const NOBODY_ELSE: u32 = 54_321;
@@ -49,6 +54,9 @@ const TESTS: &[(&str, fn())] = &[
     ("many_run_at_once", many_run_at_once),
     ("a_large_environment_arrives", a_large_environment_arrives),
     ("what_a_sandbox_leaves_can_be_removed", what_a_sandbox_leaves_can_be_removed),
+    ("owners_are_as_the_image_says", owners_are_as_the_image_says),
+    ("a_full_disk_leaves_the_store_usable", a_full_disk_leaves_the_store_usable),
+    ("a_killed_writer_leaves_the_store_usable", a_killed_writer_leaves_the_store_usable),
 ];
 
 fn main() -> ExitCode {
@@ -57,6 +65,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("inside") => return inside(&arguments[1]),
         Some("caller") => return caller(),
+        Some("writer") => return writer(Path::new(&arguments[1])),
         _ => {}
     }
     let as_nobody = arguments.first().is_some_and(|argument| argument == "as-nobody");
@@ -179,6 +188,23 @@ fn inside(what: &str) -> ExitCode {
             let listener = TcpListener::bind("[::1]:8000").unwrap();
             println!("ready");
             listener.accept().unwrap().0.write_all(b"six").unwrap();
+        }
+        "full-disk" => {
+            let store = Store::open("/small/store").unwrap();
+            let key = CacheKey::builder("test").finish();
+            let kept = store.put_bytes(b"kept").unwrap();
+            let error = store.put(std::io::repeat(1), None).unwrap_err();
+            assert!(matches!(error, StoreError::Full { .. }) && error.hint().is_some(), "{error}");
+            let error = store.fragment_or(&key, |file| {
+                let copied = std::io::copy(&mut std::io::repeat(1), file);
+                copied.map(|_| ()).map_err(|_| StoreError::Missing(kept))
+            });
+            assert!(error.is_err() && store.fragment(&key).unwrap().is_none());
+            store.memo_put(&key, &"works", &[kept.into()]).unwrap();
+            drop(store);
+            let store = Store::open("/small/store").unwrap();
+            assert_eq!(store.memo_get::<String>(&key).unwrap().as_deref(), Some("works"));
+            assert_eq!(store.tmp().read_dir().unwrap().count(), 0);
         }
         "system-calls" => {
             assert_eq!(std::thread::spawn(|| 5).join().unwrap(), 5);
@@ -571,4 +597,63 @@ fn what_a_sandbox_leaves_can_be_removed() {
     let path = scratch.path().to_owned();
     drop(scratch);
     assert!(!path.exists());
+}
+
+fn owners_are_as_the_image_says() {
+    let fixture = Fixture::new();
+    let path = TreePath::parse("home").unwrap();
+    let hidden = Owner { path: TreePath::parse("no/such").unwrap(), uid: 1, gid: 1 };
+    let mut spec = fixture.sh("touch /home/mine && stat -c %u:%g /home /home/mine | uniq");
+    spec.rootfs.owners = vec![hidden, Owner { path, uid: 65532, gid: 65533 }];
+    (spec.uid, spec.gid) = (65532, 65533);
+    assert_eq!(output(spec), "65532:65533\n");
+    if Mode::detect() != Mode::SingleId {
+        let mut spec = fixture.sh("touch /etc/x 2>/dev/null || stat -c %u:%g /etc");
+        (spec.uid, spec.gid) = (65532, 65533);
+        assert_eq!(output(spec), "0:0\n");
+    }
+}
+
+fn a_full_disk_leaves_the_store_usable() {
+    let fixture = Fixture::new();
+    let mut spec = fixture.spec(&["/test", "inside", "full-disk"]);
+    spec.mounts.push(Mount::Tmpfs { dst: "/small".into(), size: 4 << 20, mode: 0o755 });
+    output(spec);
+}
+
+fn number(n: u64) -> CacheKey {
+    CacheKey::builder("test").number("n", n).finish()
+}
+
+/// Puts things into the store until it is killed, and says after which.
+fn writer(root: &Path) -> ExitCode {
+    let store = Store::open(root).unwrap();
+    for n in 0.. {
+        let blob = store.put_bytes(format!("blob {n}").as_bytes()).unwrap();
+        store.memo_put(&number(n), &n, &[blob.into()]).unwrap();
+        let file = Entry::file(TreePath::parse("d/f").unwrap(), Content::from_bytes(*b"text"), false);
+        let unpack = |dir: &mut SafeDir| -> Result<(), BoxError> { Ok(dir.write(&file)?) };
+        store.snapshot_or(&number(n), unpack).unwrap();
+        println!("{n}");
+    }
+    ExitCode::SUCCESS
+}
+
+fn a_killed_writer_leaves_the_store_usable() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..5 {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let mut writer = command.arg("writer").arg(dir.path()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+        let told = lines.by_ref().take(10 * (round + 1)).count() as u64;
+        assert_eq!(told, 10 * (round as u64 + 1));
+        writer.kill().unwrap();
+        writer.wait().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.tmp().read_dir().unwrap().count(), 0);
+        for n in 0..told {
+            assert_eq!(store.memo_get(&number(n)).unwrap(), Some(n));
+            assert_eq!(fs::read(store.snapshot(&number(n)).unwrap().unwrap().path.join("d/f")).unwrap(), b"text");
+        }
+    }
 }
