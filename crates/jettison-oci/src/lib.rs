@@ -6,10 +6,11 @@
 //!    are read back, flattened with their whiteouts.
 //! 3. [`blob`] and [`mod@image`]: an [`Image`] is the parsed documents over a [`BlobSource`] that opens what they point to.
 //!    [`assemble`] makes a new one from layers and a config.
-//! 4. [`media`]: OCI layouts, docker-archives and `dir:` directories, each read and written.
-//! 5. [`validate`]: recomputes every digest of an image and says what is wrong with it.
-//! 6. [`reference`], [`registry`] and [`daemon`]: names of images, the registries they are in, Docker's daemon.
-//! 7. [`transport`]: copies an image from any of these places to any other.
+//! 4. [`rootfs`]: the files of an image, found and read where its layers lie.
+//! 5. [`media`]: OCI layouts, docker-archives and `dir:` directories, each read and written.
+//! 6. [`validate`]: recomputes every digest of an image and says what is wrong with it.
+//! 7. [`reference`], [`registry`] and [`daemon`]: names of images, the registries they are in, Docker's daemon.
+//! 8. [`transport`]: copies an image from any of these places to any other.
 //!
 //! This crate knows nothing of Dockerfiles, Python or Debian.
 
@@ -22,6 +23,7 @@ pub mod layer;
 pub mod media;
 pub mod reference;
 pub mod registry;
+pub mod rootfs;
 pub mod transport;
 pub mod types;
 pub mod validate;

@@ -5,8 +5,10 @@
 //! number), so that members can be made in parallel. zstd: `zstdmt`, whose jobs depend on the level alone; with no worker
 //! at all it would write other bytes, so there is always one.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
+use std::str::FromStr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -59,6 +61,49 @@ impl Compression {
 impl Default for Compression {
     fn default() -> Self {
         Self::GZIP
+    }
+}
+
+impl FromStr for Compression {
+    type Err = CompressionError;
+
+    /// Parses `none`, `gzip`, `zstd`, the last two with a level behind a colon: `zstd:9`.
+    fn from_str(text: &str) -> Result<Self, CompressionError> {
+        let error = || CompressionError(text.to_owned());
+        let (name, level) = match text.split_once(':') {
+            Some((name, level)) => (name, Some(level.parse::<u8>().map_err(|_| error())?)),
+            None => (text, None),
+        };
+        match (name, level) {
+            ("none", None) => Ok(Self::None),
+            ("gzip", None) => Ok(Self::GZIP),
+            ("zstd", None) => Ok(Self::ZSTD),
+            ("gzip", Some(level @ 0..=12)) => Ok(Self::Gzip { level }),
+            ("zstd", Some(level @ 1..=22)) => Ok(Self::Zstd { level }),
+            _ => Err(error()),
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::Gzip { level } => write!(f, "gzip:{level}"),
+            Self::Zstd { level } => write!(f, "zstd:{level}"),
+        }
+    }
+}
+
+/// The text names no compression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a compression")]
+pub struct CompressionError(String);
+
+impl CompressionError {
+    /// What to write instead.
+    pub fn hint(&self) -> Option<String> {
+        Some("choose none, gzip[:0-12] or zstd[:1-22]".to_owned())
     }
 }
 
@@ -333,6 +378,18 @@ mod tests {
         let data = sample(8 * GZIP_MEMBER);
         let mut compressor = Compressor::new(Full, Compression::GZIP, NonZeroUsize::new(2).unwrap()).unwrap();
         assert_eq!(compressor.write_all(&data).unwrap_err().kind(), io::ErrorKind::StorageFull);
+    }
+
+    #[test]
+    fn compressions_are_written_as_they_are_read() {
+        for (text, want) in [("none", "none"), ("gzip", "gzip:6"), ("zstd", "zstd:3"), ("zstd:19", "zstd:19")] {
+            let compression: Compression = text.parse().unwrap();
+            assert_eq!(compression.to_string(), want);
+            assert_eq!(want.parse(), Ok(compression));
+        }
+        for bad in ["", "xz", "gzip:13", "zstd:0", "none:1", "gzip:"] {
+            assert!(bad.parse::<Compression>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ mod tar_reader;
 pub(crate) mod ustar;
 mod write;
 
-pub use compress::{Compression, Compressor, GZIP_MEMBER};
+pub use compress::{Compression, CompressionError, Compressor, GZIP_MEMBER};
 pub use flatten::{FlatEntry, FlatNode, FlatTree, Flattener, Origin};
 pub use read::{LayerReader, Unpacker, read_layer};
 pub use tar_reader::{TarEntry, TarError, TarHeader, TarKind, TarReader, Whiteout};

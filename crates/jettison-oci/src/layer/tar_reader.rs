@@ -69,6 +69,11 @@ pub enum Whiteout {
 }
 
 impl TarHeader {
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind == TarKind::File
+    }
+
     /// The name as a path of a tree; `None` for the root itself (`./`).
     pub fn path(&self) -> Result<Option<TreePath>, PathError> {
         if self.name.split(|&byte| byte == b'/').all(|component| component.is_empty() || component == b".") {
@@ -568,6 +573,33 @@ mod tests {
         let mut reader = TarReader::seekable(io::Cursor::new(&whole[..700]));
         assert!(reader.next_entry().unwrap().is_some());
         assert!(matches!(reader.next_entry().map(|_| ()), Err(TarError::Cut { .. })));
+    }
+
+    #[test]
+    fn no_damage_makes_it_panic() {
+        let same = |_: &mut tar::Header| {};
+        let tar = [
+            member(b'x', b"x", b"16 path=long/xy\n20 size=99999999999\n", same),
+            member(b'0', b"a", &[b'c'; 100], same),
+            member(b'L', b"././@LongLink", b"dir/name\0", same),
+            member(b'1', b"l", b"", same),
+            vec![0; 1024],
+        ]
+        .concat();
+        for at in 0..tar.len() - 1024 {
+            for byte in [0, b'7', 0xff] {
+                let mut damaged = tar.clone();
+                damaged[at] = byte;
+                // With the checksums mended, the damage reaches the fields.
+                for block in damaged.chunks_exact_mut(BLOCK).map(|block| <&mut [u8; BLOCK]>::try_from(block).unwrap()) {
+                    let sum = format!("{:06o}\0 ", checksum(block));
+                    block[field::CHECKSUM].copy_from_slice(sum.as_bytes());
+                }
+                let _ = headers(&damaged);
+                let _ =
+                    crate::layer::Flattener::new().apply(TarReader::seekable(io::Cursor::new(&damaged)), |_| Ok(()));
+            }
+        }
     }
 
     #[test]

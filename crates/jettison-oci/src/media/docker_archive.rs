@@ -1,7 +1,7 @@
 //! docker-archives: the tars of `docker save`.
 //!
 //! What is written is what BuildKit's `type=docker` writes: an OCI layout with a `manifest.json` beside its `index.json`.
-//! `docker load` since 1.10, podman and skopeo read `manifest.json` and take layers compressed as they are; containerd and
+//! `docker load` since 1.10, podman and skopeo read `manifest.json` and take layers compressed as they are (Zstandard since Docker 23); containerd and
 //! Docker with containerd's store read the layout, and so keep the image's digest. `repositories`, which only Docker before
 //! 1.10 read, would ask for an unpacked copy of every layer and is left out.
 //!
