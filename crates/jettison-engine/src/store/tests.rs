@@ -272,13 +272,15 @@ fn pruning_beside_a_build_touches_only_what_is_old() {
 #[test]
 fn the_next_alone_clears_what_a_killed_process_left() {
     let (_dir, store) = store();
-    let scratch = store.scratch().unwrap();
-    fs::create_dir(scratch.path().join("d")).unwrap();
-    std::mem::forget(scratch);
+    fs::create_dir_all(store.tmp().join("left/d")).unwrap();
     let root = store.root().to_owned();
     let second = Store::open(&root).unwrap();
     assert!(!tmp_is_empty(&second), "the first is alive");
+    let scratch = second.scratch().unwrap();
     drop((store, second));
+    let third = Store::open(&root).unwrap();
+    assert!(scratch.path().exists(), "it is used without its store");
+    drop((scratch, third));
     assert!(tmp_is_empty(&Store::open(&root).unwrap()));
 }
 
