@@ -1,7 +1,7 @@
 //! Control data: paragraphs of fields (Policy 5.1, deb822(5)).
 //!
 //! A [`Paragraph`] borrows the text that it stands in and is searched where it lies, so that an index of seventy thousand
-//! paragraphs costs one pass and no allocation. [`Paragraphs`] walks a text in memory, [`ParagraphReader`] one that streams.
+//! paragraphs costs one pass and no allocation. [`Paragraphs`] walks a text in memory, `ParagraphReader` one that streams.
 
 use std::io::{self, BufRead};
 

@@ -14,7 +14,7 @@ const HEAD: &str = "jettison sonames 1\n";
 /// Ten times what Debian has.
 const SIZE_LIMIT: u64 = 32 << 20;
 /// Below a library directory: where libraries lie that `update-alternatives` links into it. The name of the link is theirs.
-const ALTERNATIVES: [&str; 2] = ["blas/", "lapack/"];
+const ALTERNATIVES: [&str; 3] = ["blas/", "lapack/", "openblas-pthread/"];
 
 /// Which packages have a shared library where the loader finds it, the best choice first.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -210,6 +210,7 @@ usr/lib/x86_64-linux-gnu/libpq.so.5.17                  libs/libpq5
 usr/lib/x86_64-linux-gnu/libodbc.so.2                   oldlibs/libodbc1,libs/libodbc2,libs/lib-other
 usr/lib/x86_64-linux-gnu/libssl.so.3                    libs/android-libssl,libs/libssl3t64
 usr/lib/x86_64-linux-gnu/blas/libblas.so.3              libs/libblas3
+usr/lib/x86_64-linux-gnu/openblas-pthread/libblas.so.3  libs/libopenblas0-pthread
 usr/lib/x86_64-linux-gnu/samba/libprivate.so.0          libs/samba-libs
 usr/lib/x86_64-linux-gnu/libplugin.so                   misc/plugin,libdevel/plugin-dev
 usr/lib/x86_64-linux-gnu/a file.so.1 with blanks        contrib/libs/odd
@@ -232,7 +233,7 @@ usr/lib/libold.so.1                                     non-free/libs/old";
             ("libpq.so", &[]),
             ("libodbc.so.2", &["libodbc2", "lib-other", "libodbc1"]),
             ("libssl.so.3", &["libssl3t64", "android-libssl"]),
-            ("libblas.so.3", &["libblas3"]),
+            ("libblas.so.3", &["libblas3", "libopenblas0-pthread"]),
             ("libc.so.6", &["libc6"]),
             ("ld-linux-x86-64.so.2", &["libc6"]),
             ("libplugin.so", &["plugin"]),

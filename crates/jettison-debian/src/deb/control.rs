@@ -62,8 +62,9 @@ impl DebControl {
         let control = files.remove("control").ok_or_else(|| DebError::NoControl(member.to_owned()))?;
         let control = String::from_utf8(control).map_err(|_| DebError::NoControl(member.to_owned()))?;
         let paragraph = Paragraph::parse(&control)?;
-        if let Some(field) =
-            ["Package", "Version", "Architecture"].into_iter().find(|field| paragraph.get(field).is_none())
+        if let Some(field) = ["Package", "Version", "Architecture"]
+            .into_iter()
+            .find(|field| paragraph.get(field).is_none_or(str::is_empty))
         {
             return Err(DebError::NoField(field));
         }

@@ -10,6 +10,8 @@ use super::ar::fill;
 const BLOCK: usize = 512;
 /// Longer names and pax headers are nobody's: Linux has paths of 4096 bytes.
 const NAME_LIMIT: u64 = 64 * 1024;
+/// GNU's numbers reach to where sums overflow.
+const SIZE_LIMIT: u64 = 1 << 56;
 
 /// Reads the entries of an archive one after the other.
 pub(super) struct TarReader<R> {
@@ -101,6 +103,9 @@ impl<R: Read> TarReader<R> {
                     // Only files have content; some writers give links the size of what they point to.
                     if header.kind != Kind::File {
                         header.size = 0;
+                    }
+                    if header.size > SIZE_LIMIT {
+                        return Err(self.invalid("a file is larger than any can be"));
                     }
                     self.begin(header.size);
                     return Ok(Some(header));

@@ -10,6 +10,8 @@ use super::*;
 
 /// What a tar entry is made of: path, type, content or link.
 type Item<'a> = (&'a str, u8, &'a str);
+/// What an ar archive is made of: names and contents.
+type Members<'a> = &'a [(&'a str, &'a [u8])];
 
 fn tar(items: &[Item<'_>]) -> Vec<u8> {
     let mut builder = ::tar::Builder::new(Vec::new());
@@ -19,7 +21,8 @@ fn tar(items: &[Item<'_>]) -> Vec<u8> {
         let is_file = *kind == b'0';
         header.set_mode(if *kind == b'5' { 0o755 } else { 0o644 });
         header.set_size(if is_file { text.len() as u64 } else { 0 });
-        (header.set_uid(0), header.set_gid(0));
+        header.set_uid(0);
+        header.set_gid(0);
         if path.len() < 100 && (is_file || text.len() < 100) {
             // Set by hand: the builder refuses what a hostile archive has.
             header.as_gnu_mut().unwrap().name[..path.len()].copy_from_slice(path.as_bytes());
@@ -37,10 +40,10 @@ fn tar(items: &[Item<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
+fn ar(members: Members<'_>) -> Vec<u8> {
     let mut bytes = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, "100644", content.len()).unwrap();
+        writeln!(bytes, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, "100644", content.len()).unwrap();
         bytes.extend_from_slice(content);
         bytes.resize(bytes.len().next_multiple_of(2), b'\n');
     }
@@ -246,6 +249,23 @@ fn a_cut_package_is_an_error_wherever_it_is_cut() {
 }
 
 #[test]
+fn no_changed_byte_is_a_panic() {
+    // Nothing is compressed, so that the changes reach the archives.
+    let control_tar = tar(&[("control", b'0', CONTROL)]);
+    let long = "x".repeat(120);
+    let data = tar(&[("d/", b'5', ""), ("d/a", b'0', "hello"), ("d/b", b'1', "d/a"), (&long, b'2', "y")]);
+    let whole = ar(&[("debian-binary", b"2.0\n"), ("control.tar", &control_tar), ("data.tar", &data)]);
+    for at in 0..whole.len() {
+        for byte in [0x80, whole[at] ^ 1] {
+            let mut changed = whole.clone();
+            changed[at] = byte;
+            let mut out = FragmentWriter::new(std::io::sink());
+            let _ = unpack(Cursor::new(&changed), true, &mut (), &mut out, &Limits::default());
+        }
+    }
+}
+
+#[test]
 fn the_control_member_is_read_from_the_first_bytes() {
     let whole = deb(&[("a", b'0', "hello")]);
     let error = read_control(&whole[..300], &Limits::default()).unwrap_err();
@@ -259,7 +279,7 @@ fn other_forms_and_what_is_none() {
     let data = tar(&[("a", b'0', "hello")]);
     let zst = zstd::encode_all(&data[..], 1).unwrap();
     let control_tar = tar(&[("control", b'0', CONTROL)]);
-    let good: [&[(&str, &[u8])]; 3] = [
+    let good: [Members<'_>; 3] = [
         &[("debian-binary/", b"2.0\n"), ("control.tar/", &control_tar), ("data.tar/", &data)],
         &[
             ("debian-binary", b"2.1\n"),
@@ -274,7 +294,7 @@ fn other_forms_and_what_is_none() {
         assert_eq!(list(&run(&ar(members), &mut (), &Limits::default()).unwrap().1), ["a = hello"]);
     }
     let nameless = tar(&[("control", b'0', "Package: a\nVersion: 1\n")]);
-    let bad: [(&[(&str, &[u8])], &str); 7] = [
+    let bad: [(Members<'_>, &str); 7] = [
         (&[], "it is not a .deb: it is empty"),
         (&[("data.tar", b"")], "it is not a .deb: its first member is not `debian-binary`"),
         (&[("debian-binary", b"1.0\n")], "it is not a .deb: its format is not version 2"),
@@ -303,7 +323,9 @@ fn pax_paths_and_gnu_numbers() {
     let mut builder = ::tar::Builder::new(Vec::new());
     builder.append_pax_extensions([("path", &b"usr/\xc3\xa9"[..]), ("uid", b"4000000"), ("mtime", b"1.5")]).unwrap();
     let mut header = ::tar::Header::new_gnu();
-    (header.set_size(2), header.set_mode(0o4755), header.set_gid(3_000_000));
+    header.set_size(2);
+    header.set_mode(0o4755);
+    header.set_gid(3_000_000);
     header.set_entry_type(::tar::EntryType::Regular);
     builder.append_data(&mut header, "short", &b"hi"[..]).unwrap();
     let data = builder.into_inner().unwrap();

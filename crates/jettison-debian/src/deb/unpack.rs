@@ -350,8 +350,9 @@ impl<'a, W: Write> Unpacker<'a, W> {
 
     /// The directory `/lib` is `/usr/lib`, and what lies in it lies there; a link `/lib` is what leads to it.
     fn merged(&self, path: TreePath, kind: Kind) -> TreePath {
-        let moves = |top: &&str| path.is_below(top) && (kind == Kind::Directory || path.as_bytes().len() > top.len());
-        if self.merge_usr && MERGED.iter().any(|top| moves(top)) {
+        let moves =
+            |top: &&'static str| path.is_below(top) && (kind == Kind::Directory || path.as_bytes().len() > top.len());
+        if self.merge_usr && MERGED.iter().any(moves) {
             return TreePath::parse([b"usr/", path.as_bytes()].concat()).unwrap_or(path);
         }
         path

@@ -51,12 +51,15 @@ fn days_before(year: u64, month: u64, day: u64) -> u64 {
     (year - 1970) * 365 + leaps + (1..month).map(|m| days_in(m, year)).sum::<u64>() + day - 1
 }
 
+/// The last second of the year 9999.
+const LAST: u64 = 253_402_300_799;
+
 /// Prints seconds since the epoch as `2026-09-12 07:55 UTC`.
 pub(crate) struct Utc(pub(crate) u64);
 
 impl fmt::Display for Utc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (days, seconds) = (self.0 / 86_400, self.0 % 86_400);
+        let (days, seconds) = (self.0.min(LAST) / 86_400, self.0.min(LAST) % 86_400);
         // The estimate is never late and at most one year early.
         let mut year = 1970 + days / 366;
         while days_before(year + 1, 1, 1) <= days {
@@ -81,11 +84,13 @@ mod tests {
             ("Thu, 01 Jan 1970 00:00:00 UTC", 0, "1970-01-01 00:00 UTC"),
             ("Sat, 12 Sep 2026 07:55:41 UTC", 1_789_199_741, "2026-09-12 07:55 UTC"),
             ("29 Feb 2000 23:59:59 +0000", 951_868_799, "2000-02-29 23:59 UTC"),
+            ("Fri, 31 Dec 9999 23:59:59 UTC", LAST, "9999-12-31 23:59 UTC"),
             ("Sun, 31 Dec 2400 12:00 GMT", 13_601_044_800, "2400-12-31 12:00 UTC"),
         ] {
             assert_eq!(parse(text), Some(seconds), "{text}");
             assert_eq!(Utc(seconds).to_string(), printed);
         }
+        assert_eq!(Utc(u64::MAX).to_string(), "9999-12-31 23:59 UTC");
         for bad in [
             "",
             "Sat, 12 Sep 2026 07:55:41",

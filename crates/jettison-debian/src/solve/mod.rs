@@ -8,9 +8,11 @@
 //!
 //! `Essential` means nothing here: an image has what it needs. The outcome depends on the universe and the request alone.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod error;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::error::{Link, SolveError, Unsatisfied};
 use crate::relation::{self, Alternatives, Relation, RelationError};
 use crate::universe::{PackageId, Universe};
 
@@ -22,7 +24,8 @@ const STEP_LIMIT: usize = 200_000;
 pub struct Request<'a> {
     /// Relations that have to hold, such as those of `relation::parse("libpq5, libc6 (>= 2.36)")`.
     pub wanted: Vec<Alternatives<'a>>,
-    /// Packages that count as present and are not brought in, and neither is what only they need.
+    /// Packages that count as present and are not brought in, and neither is what only they need. Those that are wanted by name
+    /// are brought in all the same, with all that they need.
     pub exclude: BTreeSet<String>,
     /// The one version that a package may have.
     pub pins: BTreeMap<String, String>,
@@ -46,6 +49,21 @@ pub struct Chosen {
 
 /// Finds the closure of a request.
 pub fn solve(universe: &Universe, request: &Request<'_>) -> Result<Closure, SolveError> {
+    let is_excluded =
+        |group: &&Alternatives<'_>| group.0.iter().any(|relation| request.exclude.contains(relation.name));
+    let wanted_anyway: Vec<_> = request.wanted.iter().filter(is_excluded).cloned().collect();
+    if wanted_anyway.is_empty() {
+        return search(universe, request);
+    }
+    let anyway = Request { wanted: wanted_anyway, exclude: BTreeSet::new(), pins: request.pins.clone() };
+    let mut request = request.clone();
+    for one in search(universe, &anyway)?.packages {
+        request.exclude.remove(universe.package(one.id).name());
+    }
+    search(universe, &request)
+}
+
+fn search(universe: &Universe, request: &Request<'_>) -> Result<Closure, SolveError> {
     let mut search = Search { universe, request, state: State::default(), choices: Vec::new(), first_failure: None };
     for group in &request.wanted {
         search.require(None, group.clone());
@@ -319,235 +337,5 @@ fn refusals(universe: &Universe, id: PackageId) -> Result<Vec<Relation<'_>>, Rel
     Ok(refused)
 }
 
-/// A request that cannot be satisfied.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SolveError {
-    /// Something is needed that cannot be had.
-    #[error("{}: {why}", print_chain(.chain))]
-    Unsatisfied {
-        /// From what was asked for to what is missing.
-        chain: Vec<Link>,
-        /// What is wrong with the last of them.
-        why: Unsatisfied,
-    },
-    /// The index holds a relation that is not one.
-    #[error("{package}: {error}")]
-    Relation {
-        /// The package.
-        package: String,
-        /// What is wrong.
-        error: RelationError,
-    },
-    /// The search was given up.
-    #[error("no set of packages was found that goes together in {STEP_LIMIT} steps")]
-    TooHard,
-}
-
-impl SolveError {
-    /// What to do about it.
-    pub fn hint(&self) -> Option<String> {
-        let Self::Unsatisfied { why, .. } = self else { return None };
-        match why {
-            Unsatisfied::NotFound { similar: Some(similar), .. } => Some(format!("there is a package `{similar}`")),
-            Unsatisfied::NotFound { name, similar: None } => Some(format!(
-                "`{name}` may be in another suite or component, or be called otherwise there: https://packages.debian.org/{name}"
-            )),
-            Unsatisfied::Version { .. } => Some("take a newer suite, or an archive that has it".to_owned()),
-            Unsatisfied::Pinned { name, .. } => Some(format!(
-                "the archive keeps one version of a package: drop the pin of `{name}` to take the present one"
-            )),
-            Unsatisfied::Conflict { .. } => Some("leave one of the two out".to_owned()),
-        }
-    }
-}
-
-/// Who needs what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Link {
-    /// The package; `None` for the request itself.
-    pub package: Option<String>,
-    /// The relation, as it is written.
-    pub needs: String,
-}
-
-fn print_chain(chain: &[Link]) -> String {
-    let mut text = String::new();
-    for (i, link) in chain.iter().enumerate() {
-        let joint = if i == 0 { "" } else { ", " };
-        text += &match &link.package {
-            None => format!("`{}` is wanted", link.needs),
-            Some(package) => format!("{joint}{package} needs `{}`", link.needs),
-        };
-    }
-    text
-}
-
-/// Why nothing satisfies a relation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unsatisfied {
-    /// There is no such package, and nobody provides it.
-    NotFound {
-        /// The name.
-        name: String,
-        /// A name that there is.
-        similar: Option<String>,
-    },
-    /// It has another version.
-    Version {
-        /// The name.
-        name: String,
-        /// The newest there is.
-        version: String,
-    },
-    /// The pinned version is not there, or not fit.
-    Pinned {
-        /// The name.
-        name: String,
-        /// The pin.
-        version: String,
-    },
-    /// It cannot stand beside a package that is needed as well.
-    Conflict {
-        /// Name and version.
-        package: String,
-        /// Name and version.
-        other: String,
-    },
-}
-
-impl fmt::Display for Unsatisfied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotFound { name, .. } => write!(f, "there is no package `{name}`"),
-            Self::Version { name, version } => write!(f, "{name} is {version} here"),
-            Self::Pinned { name, version } => {
-                write!(f, "{name} is pinned to {version}, which is not here or does not fit")
-            }
-            Self::Conflict { package, other } => write!(f, "{package} does not go together with {other}"),
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::universe::tests::universe;
-
-    fn names(universe: &Universe, request: &Request<'_>) -> String {
-        match solve(universe, request) {
-            Ok(closure) => {
-                let names = closure.packages.iter().map(|one| {
-                    let package = universe.package(one.id);
-                    match universe.versions(package.name()).len() {
-                        1 => package.name().to_owned(),
-                        _ => format!("{}={}", package.name(), package.version()),
-                    }
-                });
-                names.collect::<Vec<_>>().join(" ")
-            }
-            Err(error) => error.to_string(),
-        }
-    }
-
-    fn wanted(text: &str) -> Request<'_> {
-        Request { wanted: relation::parse(text).unwrap(), ..Request::default() }
-    }
-
-    #[test]
-    fn closures() {
-        let universe = universe(&[
-            "app 1; Depends: lib (>= 1), data
-             lib 1.5; Pre-Depends: libc:any; Depends: app
-             data 1; Architecture: all
-             libc 2; Multi-Arch: allowed; Depends: gcc-base | gcc-base-old; Breaks: old (<< 2)
-             gcc-base 1; Conflicts: gcc-base, gcc-base-old
-             gcc-base-old 1
-             old 1
-             chooser 1; Depends: first | second
-             first 1
-             second 1
-             both 1; Depends: chooser, second
-             mail 1; Depends: mta
-             postfix 1; Provides: mta; Conflicts: mta
-             exim 1; Provides: mta, mta-api (= 3); Conflicts: mta
-             api 1; Depends: mta-api (>= 2)
-             mailapi 1; Depends: mail, api
-             deadend 1; Depends: broken | first
-             broken 1; Depends: nowhere
-             deeper 1; Depends: nested
-             nested 1; Depends: broken (= 1)
-             newer 1; Depends: lib (>= 2)
-             clash 1; Depends: libc, old
-             foreign 1; Depends: lib:arm64
-             arch 1; Depends: nowhere [arm64], first [linux-any]
-             multi 1; Depends: ver (<< 2)
-             ver 1",
-            "ver 3",
-        ]);
-        for (request, expected) in [
-            ("app", "app data gcc-base lib libc"),
-            ("both", "both chooser second"),
-            ("chooser", "chooser first"),
-            ("mail", "exim mail"),
-            ("mail, postfix", "mail postfix"),
-            ("mailapi", "api exim mail mailapi"),
-            ("deadend", "deadend first"),
-            ("arch", "arch first"),
-            ("multi", "multi ver=1"),
-            ("ver", "ver=3"),
-            ("nowhere | first", "first"),
-            (
-                "deeper",
-                "`deeper` is wanted, deeper needs `nested`, nested needs `broken (= 1)`, broken needs `nowhere`: there is no package `nowhere`",
-            ),
-            ("newer", "`newer` is wanted, newer needs `lib (>= 2)`: lib is 1.5 here"),
-            ("clash", "`clash` is wanted, clash needs `old`: old 1 does not go together with libc 2"),
-            ("postfix, exim", "`exim` is wanted: exim 1 does not go together with postfix 1"),
-            ("foreign", "`foreign` is wanted, foreign needs `lib:arm64`: lib is 1.5 here"),
-        ] {
-            assert_eq!(names(&universe, &wanted(request)), expected, "{request}");
-        }
-    }
-
-    #[test]
-    fn what_is_excluded_counts_as_there() {
-        let universe = universe(&["app 1; Depends: debconf (>= 9) | debconf-2.0, cdebconf-api, lib
-            debconf 1; Provides: debconf-2.0; Depends: perl
-            cdebconf 1; Provides: cdebconf-api
-            perl 1
-            lib 1; Depends: debconf-2.0"]);
-        let exclude = ["debconf", "cdebconf"].map(str::to_owned).into();
-        assert_eq!(names(&universe, &Request { exclude, ..wanted("app") }), "app lib");
-    }
-
-    #[test]
-    fn pins_decide() {
-        let universe = universe(&["lib 1\napp 1; Depends: lib", "lib 2"]);
-        let pinned = |version: &str| Request { pins: [("lib".to_owned(), version.to_owned())].into(), ..wanted("app") };
-        assert_eq!(names(&universe, &wanted("app")), "app lib=2");
-        assert_eq!(names(&universe, &pinned("1")), "app lib=1");
-        assert_eq!(
-            names(&universe, &pinned("3")),
-            "`app` is wanted, app needs `lib`: lib is pinned to 3, which is not here or does not fit"
-        );
-    }
-
-    #[test]
-    fn a_dead_end_goes_back_to_the_choice_that_led_there() {
-        // Twenty unrelated choices lie between the one that is wrong and where that shows.
-        let mut text = "root 1; Depends: bad | good".to_owned();
-        (0..20).for_each(|i| text += &format!(", l{i} | r{i}"));
-        text += ", last | late\nbad 1; Conflicts: last, late\ngood 1\nlast 1\nlate 1\n";
-        (0..20).for_each(|i| text += &format!("l{i} 1\nr{i} 1\n"));
-        let universe = universe(&[&text]);
-        let found = names(&universe, &wanted("root"));
-        assert!(found.starts_with("good l0 l1 l10") && found.contains("last root"), "{found}");
-    }
-
-    #[test]
-    fn hints_name_what_is_spelled_alike() {
-        let universe = universe(&["libpq5 1"]);
-        let error = solve(&universe, &wanted("libqp5")).unwrap_err();
-        assert_eq!(error.hint().unwrap(), "there is a package `libpq5`");
-    }
-}
+mod tests;
