@@ -8,8 +8,8 @@
 //!    [`assemble`] makes a new one from layers and a config.
 //! 4. [`rootfs`]: the files of an image, found and read where its layers lie.
 //! 5. [`media`]: OCI layouts, docker-archives and `dir:` directories, each read and written.
-//! 6. [`validate`]: recomputes every digest of an image and says what is wrong with it.
-//! 7. [`reference`], [`registry`] and [`daemon`]: names of images, the registries they are in, Docker's daemon.
+//! 6. [`mod@validate`]: recomputes every digest of an image and says what is wrong with it.
+//! 7. [`mod@reference`], [`registry`] and [`daemon`]: names of images, the registries they are in, Docker's daemon.
 //! 8. [`transport`]: copies an image from any of these places to any other.
 //!
 //! This crate knows nothing of Dockerfiles, Python or Debian.

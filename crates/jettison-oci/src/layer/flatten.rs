@@ -9,7 +9,8 @@ use std::ops::Bound;
 
 use jettison_tree::TreePath;
 
-use super::tar_reader::{TarEntry, TarError, TarHeader, TarKind, TarReader, Whiteout};
+use super::tar_header::{TarHeader, TarKind, Whiteout};
+use super::tar_reader::{TarEntry, TarError, TarReader};
 
 /// Entries of one image above which it is refused; large images have some hundred thousand.
 const MAX_ENTRIES: usize = 4_000_000;

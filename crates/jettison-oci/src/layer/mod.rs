@@ -8,6 +8,7 @@
 mod compress;
 mod flatten;
 mod read;
+mod tar_header;
 mod tar_reader;
 pub(crate) mod ustar;
 mod write;
@@ -15,5 +16,6 @@ mod write;
 pub use compress::{Compression, CompressionError, Compressor, GZIP_MEMBER};
 pub use flatten::{FlatEntry, FlatNode, FlatTree, Flattener, Origin};
 pub use read::{LayerReader, Unpacker, read_layer};
-pub use tar_reader::{TarEntry, TarError, TarHeader, TarKind, TarReader, Whiteout};
+pub use tar_header::{TarHeader, TarKind, Whiteout};
+pub use tar_reader::{TarEntry, TarError, TarReader};
 pub use write::{LayerBlob, LayerError, LayerOptions, LayerWriter, TAR_END, add_parents, write_layer};
