@@ -55,6 +55,7 @@ const TESTS: &[(&str, fn())] = &[
     ("a_large_environment_arrives", a_large_environment_arrives),
     ("what_a_sandbox_leaves_can_be_removed", what_a_sandbox_leaves_can_be_removed),
     ("owners_are_as_the_image_says", owners_are_as_the_image_says),
+    ("root_can_have_a_user_namespace_too", root_can_have_a_user_namespace_too),
     ("a_full_disk_leaves_the_store_usable", a_full_disk_leaves_the_store_usable),
     ("a_killed_writer_leaves_the_store_usable", a_killed_writer_leaves_the_store_usable),
 ];
@@ -611,6 +612,21 @@ fn owners_are_as_the_image_says() {
         let mut spec = fixture.sh("touch /etc/x 2>/dev/null || stat -c %u:%g /etc");
         (spec.uid, spec.gid) = (65532, 65533);
         assert_eq!(output(spec), "0:0\n");
+    }
+}
+
+fn root_can_have_a_user_namespace_too() {
+    let fixture = Fixture::new();
+    let ours = fs::read_link("/proc/self/ns/user").unwrap();
+    let ours = ours.to_str().unwrap();
+    for user_namespace in [false, true] {
+        let mut spec = fixture.sh(
+            "readlink /proc/self/ns/user; rm -r /home && mkdir /home && touch /home/x && stat -c %u:%g /tmp /home/x",
+        );
+        spec.user_namespace = user_namespace;
+        let output = output(spec);
+        assert_eq!(!output.starts_with(ours), user_namespace || !is_root(), "{output}");
+        assert!(output.ends_with("\n0:0\n0:0\n"), "{output}");
     }
 }
 

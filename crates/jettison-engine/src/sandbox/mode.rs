@@ -18,7 +18,7 @@ const HELPER_DIRECTORIES: [&str; 3] = ["/usr/bin", "/bin", "/usr/local/bin"];
 /// How user ids of a sandbox come out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Mode {
-    /// They are what they are outside: the caller is root.
+    /// They are what they are outside: the caller is root, and may do what a root that is not confined may.
     Root,
     /// 0 is the caller, those above are its subordinate ids (subuid(5)), mapped by `newuidmap` and `newgidmap`.
     IdRanges {
@@ -73,6 +73,7 @@ impl Mode {
     /// What a stage shall do for a program that runs with these ids.
     pub(super) fn id_map(&self, spec: &Spec) -> Result<IdMap, SandboxError> {
         match self {
+            Self::Root if spec.user_namespace => Ok(IdMap::ByCaller),
             Self::Root => Ok(IdMap::Same),
             Self::SingleId => Ok(IdMap::Single { uid: spec.uid, gid: spec.gid }),
             Self::IdRanges { users, groups } => {
@@ -89,7 +90,11 @@ impl Mode {
 
     /// Maps the ids of the process `pid`, which made a user namespace.
     pub(super) fn map_ids(&self, pid: u32) -> Result<(), SandboxError> {
-        let Self::IdRanges { users, groups } = self else { return Ok(()) };
+        let (users, groups) = match self {
+            Self::IdRanges { users, groups } => (users, groups),
+            Self::SingleId => return Ok(()),
+            Self::Root => return map_all_ids(pid),
+        };
         for (program, own, range) in
             [("newuidmap", geteuid().as_raw(), users), ("newgidmap", getegid().as_raw(), groups)]
         {
@@ -104,6 +109,24 @@ impl Mode {
         }
         Ok(())
     }
+}
+
+/// Maps all ids to themselves, those that this process knows.
+fn map_all_ids(pid: u32) -> Result<(), SandboxError> {
+    for file in ["uid_map", "gid_map"] {
+        let own = fs::read_to_string(format!("/proc/self/{file}"));
+        let map = own.map(|own| {
+            let lines = own.lines().filter_map(|line| {
+                let mut fields = line.split_whitespace();
+                let (inside, _, count) = (fields.next()?, fields.next()?, fields.next()?);
+                Some(format!("{inside} {inside} {count}\n"))
+            });
+            lines.collect::<String>()
+        });
+        let written = map.and_then(|map| fs::write(format!("/proc/{pid}/{file}"), map));
+        written.map_err(|source| SandboxError::SetUp { action: format!("write {file}"), source })?;
+    }
+    Ok(())
 }
 
 fn helper(program: &str) -> Option<std::path::PathBuf> {

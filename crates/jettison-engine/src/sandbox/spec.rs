@@ -25,6 +25,9 @@ pub struct Spec {
     pub gid: u32,
     /// Its supplementary groups. They are left out where the sandbox has one user only ([`Mode::SingleId`](super::Mode)).
     pub groups: Vec<u32>,
+    /// Whether there is a user namespace also when the caller is root. The ids stay what they are; the program, root or not, has no
+    /// rights over anything outside. Any other caller's sandbox has one anyway.
+    pub user_namespace: bool,
     /// What `hostname` says.
     pub hostname: String,
     /// The network.
@@ -64,6 +67,7 @@ impl Spec {
             uid: 0,
             gid: 0,
             groups: Vec::new(),
+            user_namespace: false,
             hostname: "sandbox".into(),
             network: Network::None,
             mounts: Vec::new(),

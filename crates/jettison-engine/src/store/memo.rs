@@ -89,6 +89,20 @@ impl Store {
         })
     }
 
+    /// The result kept under `key`, which `make` computes, with what it refers to, when there is none.
+    pub fn memo_or<T: Serialize + DeserializeOwned, E: From<StoreError>>(
+        &self,
+        key: &CacheKey,
+        make: impl FnOnce() -> Result<(T, Vec<Ref>), E>,
+    ) -> Result<T, E> {
+        if let Some(value) = self.memo_get(key)? {
+            return Ok(value);
+        }
+        let (value, refs) = make()?;
+        self.memo_put(key, &value, &refs)?;
+        Ok(value)
+    }
+
     /// Forgets the result kept under `key`.
     pub fn memo_remove(&self, key: &CacheKey) -> Result<(), StoreError> {
         self.query(|index| {

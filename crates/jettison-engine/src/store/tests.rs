@@ -126,6 +126,9 @@ fn memos_live_as_long_as_what_they_refer_to() {
     assert_eq!(store.memo_get(&key(1)).unwrap(), Some("new".to_owned()));
     store.memo_remove(&key(1)).unwrap();
     assert_eq!(store.memo_get::<String>(&key(1)).unwrap(), None);
+    for made in [7, 8] {
+        assert_eq!(store.memo_or::<_, StoreError>(&key(1), || Ok((made, vec![]))).unwrap(), 7);
+    }
 }
 
 #[test]
