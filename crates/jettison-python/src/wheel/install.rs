@@ -30,6 +30,9 @@ const STREAM_FROM: u64 = 16 << 20;
 /// As much of a member as [`Transform::wants`] sees.
 const HEAD: u64 = 64;
 
+/// What a wheel cannot know of its installation, and signatures of a `RECORD` that is no longer its own.
+const INSTALLER_FILES: [&str; 4] = ["RECORD.jws", "RECORD.p7s", "REQUESTED", "direct_url.json"];
+
 /// How to install, beside where.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct InstallOptions {
@@ -153,6 +156,7 @@ impl Wheel {
         let shebang = shebang(&layout.python)?;
         let launchers = self.launchers(layout, &shebang)?;
         let placed = self.place(layout)?;
+        check_parents(&placed, &launchers)?;
         let mut sink = Sink::default();
         let (kept, mut aside) = self.sort_out(placed, options.trim, &launchers, &mut sink.dropped);
 
@@ -257,9 +261,14 @@ impl Wheel {
         let plan = TrimPlan::new(trim, &self.metadata.name, site, &self.metadata.requires_dist);
         let (mut kept, mut aside) = (BTreeMap::new(), Aside::new());
         for (path, placed) in placed {
+            let in_dist_info = self.dist_info_file(&placed.inside).filter(|_| placed.scheme == Scheme::SitePackages);
             let reason = match placed.scheme {
-                Scheme::SitePackages => self.installer_file(&placed.inside).or_else(|| plan.reason(&placed.inside)),
-                Scheme::Scripts => launchers.contains_key(&path).then_some(Reason::Replaced),
+                _ if launchers.contains_key(&path) => Some(Reason::Replaced),
+                // These are not left out: they are written anew.
+                _ if matches!(in_dist_info, Some("RECORD" | "INSTALLER")) => continue,
+                _ if in_dist_info.is_some_and(|file| INSTALLER_FILES.contains(&file)) => Some(Reason::InstallerFiles),
+                Scheme::SitePackages => plan.reason(&placed.inside),
+                Scheme::Scripts => None,
                 Scheme::Headers => plan.header_reason(),
                 Scheme::Data => plan.data_reason(&placed.inside),
             };
@@ -277,11 +286,9 @@ impl Wheel {
         (kept, aside)
     }
 
-    /// Whether the file is one that each installer writes for itself.
-    fn installer_file(&self, inside: &str) -> Option<Reason> {
-        let file = inside.strip_prefix(self.dist_info.as_str())?.strip_prefix('/')?;
-        let own = ["RECORD", "RECORD.jws", "RECORD.p7s", "INSTALLER", "REQUESTED", "direct_url.json"];
-        own.contains(&file).then_some(Reason::InstallerFiles)
+    /// The name of a file of the wheel's own `.dist-info` directory.
+    fn dist_info_file<'a>(&self, inside: &'a str) -> Option<&'a str> {
+        inside.strip_prefix(self.dist_info.as_str())?.strip_prefix('/')
     }
 
     fn install_member<W: Write>(
@@ -332,6 +339,17 @@ fn take_module(aside: &mut Aside, name: &str) -> Vec<(TreePath, Placed)> {
     files.iter().filter_map(|file| aside.remove(file)).map(|(dropped, placed)| (dropped.path, placed)).collect()
 }
 
+/// No file stands where another needs a directory. Schemes lie inside each other, so that the archive alone does not show it.
+fn check_parents(placed: &BTreeMap<TreePath, Placed>, launchers: &BTreeMap<TreePath, String>) -> Result<(), Fault> {
+    for path in placed.keys().chain(launchers.keys()) {
+        let mut above = std::iter::successors(path.parent(), TreePath::parent);
+        if let Some(file) = above.find(|above| placed.contains_key(above) || launchers.contains_key(above)) {
+            return Err(Fault::Collision(file.to_string()));
+        }
+    }
+    Ok(())
+}
+
 fn inside(directory: &TreePath, relative: &str) -> Result<TreePath, Fault> {
     let refuse = |e: jettison_tree::PathError| Fault::Member { member: relative.to_owned(), why: e.to_string() };
     directory.join(relative).map_err(refuse)
@@ -378,7 +396,7 @@ impl<W: Write> Run<'_, W> {
             let tee = Tee { data: head.as_slice().chain(data), other: &mut other };
             let (digest, len) = self.out.push_stream(path.clone(), if executable { 0o755 } else { 0o644 }, tee)?;
             row.check(&member.name, digest, len, |slot| *slot = other)?;
-            self.note(path, digest, len);
+            self.note(path, digest, len)?;
             return Ok(true);
         }
         let mut bytes = head;
@@ -418,14 +436,16 @@ impl<W: Write> Run<'_, W> {
     fn write_content(&mut self, path: &TreePath, content: Content, executable: bool) -> Result<(), Fault> {
         let (digest, len) = (content.digest(), content.len());
         self.out.push(&Entry::file(path.clone(), content, executable))?;
-        self.note(path, digest, len);
-        Ok(())
+        self.note(path, digest, len)
     }
 
-    fn note(&mut self, path: &TreePath, digest: Digest, len: u64) {
-        self.record.add(self.layout.record_path(path), digest, len);
+    fn note(&mut self, path: &TreePath, digest: Digest, len: u64) -> Result<(), Fault> {
+        if !self.record.add(self.layout.record_path(path), digest, len) {
+            return Err(Fault::Collision(path.to_string()));
+        }
         self.sink.files += 1;
         self.sink.bytes += len;
+        Ok(())
     }
 }
 

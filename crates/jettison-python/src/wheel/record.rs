@@ -194,8 +194,9 @@ pub(super) struct NewRecord {
 }
 
 impl NewRecord {
-    pub(super) fn add(&mut self, path: String, digest: Digest, len: u64) {
-        self.rows.insert(path, (digest, len));
+    /// False if the path is there already.
+    pub(super) fn add(&mut self, path: String, digest: Digest, len: u64) -> bool {
+        self.rows.insert(path, (digest, len)).is_none()
     }
 
     /// The text, sorted by path. The row of `RECORD` itself, at `own`, has no hash.

@@ -212,6 +212,18 @@ fn every_scheme_is_installed_with_a_true_record() {
 }
 
 #[test]
+fn signatures_and_marks_of_another_installer_are_left_out() {
+    let mut maker = Maker::new();
+    maker.add("demo_pkg-1.0.dist-info/direct_url.json", "{}");
+    let record = maker.good_record();
+    maker.add("demo_pkg-1.0.dist-info/RECORD.jws", "{}").record(&record);
+    let (installed, fragment) = maker.install(&InstallOptions::default()).unwrap();
+    let left_out: Vec<_> = installed.dropped.iter().map(|dropped| dropped.reason).collect();
+    assert_eq!(left_out, [Reason::InstallerFiles; 2]);
+    assert!(!content(&fragment, "dist-info/RECORD").contains("jws"));
+}
+
+#[test]
 fn two_installations_are_the_same_bytes() {
     let fragment = || {
         let mut out = FragmentWriter::new(Vec::new());
@@ -316,6 +328,17 @@ fn a_wheel_that_contradicts_itself_is_refused() {
         ("file as scheme", Box::new(|m| _ = m.add("demo_pkg-1.0.data/x", ""))),
         ("two for one place", Box::new(|m| _ = m.add("demo_pkg-1.0.data/purelib/demo/__init__.py", ""))),
         (
+            "file for a directory",
+            Box::new(|m| _ = m.add("demo_pkg-1.0.data/data/bin", "").add("demo_pkg-1.0.data/scripts/x", "")),
+        ),
+        (
+            "the installer's file",
+            Box::new(|m| {
+                let installer = "lib/python3.13/site-packages/demo_pkg-1.0.dist-info/INSTALLER";
+                m.add(&format!("demo_pkg-1.0.data/data/{installer}"), "");
+            }),
+        ),
+        (
             "bad entry point",
             Box::new(|m| _ = m.add("demo_pkg-1.0.dist-info/entry_points.txt", "[console_scripts]\n../x = a:b\n")),
         ),
@@ -375,6 +398,8 @@ fn a_wheel_that_contradicts_itself_is_refused() {
     unknown scheme: member `demo_pkg-1.0.data/lib/x` belongs to no install scheme
     file as scheme: member `demo_pkg-1.0.data/x` belongs to no install scheme
     two for one place: two files of it would be installed to `usr/local/lib/python3.13/site-packages/demo/__init__.py`
+    file for a directory: two files of it would be installed to `usr/local/bin`
+    the installer's file: two files of it would be installed to `usr/local/lib/python3.13/site-packages/demo_pkg-1.0.dist-info/INSTALLER`
     bad entry point: entry_points.txt: script `../x` = `a:b`: the name is no file name
     not recorded: `demo/extra.py` is in the archive but not in RECORD
     recorded but absent: `demo/gone.py` is in RECORD but not in the archive

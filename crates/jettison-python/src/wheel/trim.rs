@@ -50,7 +50,7 @@ pub enum Reason {
     Benchmarks,
     /// A script of the wheel in whose place stands the one of an entry point.
     Replaced,
-    /// What an installer must write anew: signatures of the old `RECORD`, another installer's marks.
+    /// Marks of another installer, and signatures of the `RECORD` that was written anew.
     InstallerFiles,
 }
 
@@ -124,6 +124,8 @@ pub struct TrimPlan {
     stray: BTreeSet<String>,
     /// Compiled translations, without their suffix.
     translations: BTreeSet<String>,
+    /// Modules, without their suffixes.
+    modules: BTreeSet<String>,
     stubs_are_read: bool,
 }
 
@@ -138,6 +140,13 @@ impl TrimPlan {
         let directory_of = |file: &str| file.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
         let compiled = files.clone().filter(|file| file.ends_with(".so")).map(directory_of).collect();
         let translations = files.clone().filter_map(|file| file.strip_suffix(".mo")).map(str::to_owned).collect();
+
+        let module = |file: &str| {
+            let base = file.rfind('/').map_or(0, |slash| slash + 1);
+            let dot = base + file[base..].find('.')?;
+            base_is_module(file).then(|| file[..dot].to_owned())
+        };
+        let modules = files.clone().filter(|_| level == Trim::Max).filter_map(module).collect();
 
         // A directory counts as tests by its name together with what only a test runner looks for in it.
         let (mut tests, mut benchmarks, mut others) = (BTreeSet::new(), BTreeSet::new(), false);
@@ -179,7 +188,7 @@ impl TrimPlan {
             name.is_some_and(|name| crate::name::normalize(name) == "lazy-loader")
         };
         let stubs_are_read = requires_dist.iter().any(reads_stubs);
-        Self { level, compiled, tests, benchmarks, stray, translations, stubs_are_read }
+        Self { level, compiled, tests, benchmarks, stray, translations, modules, stubs_are_read }
     }
 
     /// Why to leave out this file of `site-packages`; `None` to keep it.
@@ -240,12 +249,19 @@ impl TrimPlan {
         });
         match suffix {
             _ if below_benchmarks => Some(Reason::Benchmarks),
-            // Packages that load their submodules lazily read their own stubs to learn what is in them.
-            "pyi" if !self.stubs_are_read => Some(Reason::TypeStubs),
+            // Packages that load their submodules lazily read their own stubs to learn what is in them; analysers bring
+            // the stubs of others, which stand beside no module.
+            "pyi" if !self.stubs_are_read && self.describes_module(directory, base) => Some(Reason::TypeStubs),
             _ if base == "py.typed" => Some(Reason::TypeStubs),
             "exe" | "pyd" | "dylib" => Some(Reason::OtherSystem),
             _ => None,
         }
+    }
+
+    fn describes_module(&self, directory: &str, stub: &str) -> bool {
+        let stem = stub.split('.').next().unwrap_or(stub);
+        let path = if directory.is_empty() { stem.to_owned() } else { format!("{directory}/{stem}") };
+        self.modules.contains(&path) || directory.split('/').next().is_some_and(|top| top.ends_with("-stubs"))
     }
 
     /// Why to leave out this file of the `data` scheme, relative to the prefix.
@@ -322,7 +338,11 @@ mod tests {
             ("p/include/x.h", Some(Reason::Headers), Some(Reason::Headers)),
             ("p/lib/libx.a", Some(Reason::StaticLibraries), Some(Reason::StaticLibraries)),
             ("p/templates/x.c", None, Some(Reason::Sources)),
+            ("p/__init__.py", None, None),
             ("p/__init__.pyi", None, Some(Reason::TypeStubs)),
+            ("p/_x.pyi", None, Some(Reason::TypeStubs)),
+            ("p/typeshed/six.pyi", None, None),
+            ("q-stubs/x.pyi", None, Some(Reason::TypeStubs)),
             ("p/py.typed", None, Some(Reason::TypeStubs)),
             ("p/__pycache__/x.cpython-312.pyc", Some(Reason::Bytecode), Some(Reason::Bytecode)),
             ("p/x.pyc", None, None),
