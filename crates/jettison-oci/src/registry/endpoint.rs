@@ -1,7 +1,7 @@
 //! The servers behind a registry's name, and one request to one of them.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jettison_http::{Body, Client, Headers, Method, Request, Response};
 use url::Url;
@@ -9,6 +9,9 @@ use url::Url;
 use super::auth::{Authenticator, Scope};
 use super::{CredentialStore, RegistryError};
 use crate::endpoints;
+
+/// Go's and nginx's answer to plain HTTP on a port for TLS.
+const TLS_PORT: u16 = 400;
 
 /// One server that has a registry's repositories: the registry itself, or a mirror.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +97,28 @@ impl Session {
 
     /// Sends a call and returns the answer, of any status but 401 and 403.
     pub fn call(&self, endpoint: &Endpoint, scope: &Scope, call: &Call<'_>) -> Result<Response, RegistryError> {
-        let base = format!("{}://{}", self.scheme(endpoint), endpoint.host);
+        if endpoint.scheme.is_none() && endpoints::is_loopback(&endpoint.host) && !self.is_known(endpoint) {
+            // A registry on this machine most likely speaks plain HTTP: the call itself finds out.
+            match self.call_by("http", endpoint, scope, call) {
+                Ok(answer) if answer.status != TLS_PORT => {
+                    self.remember(endpoint, "http");
+                    return Ok(answer);
+                }
+                outcome if self.scheme(endpoint) == "http" => return outcome,
+                _ => {}
+            }
+        }
+        self.call_by(self.scheme(endpoint), endpoint, scope, call)
+    }
+
+    fn call_by(
+        &self,
+        scheme: &str,
+        endpoint: &Endpoint,
+        scope: &Scope,
+        call: &Call<'_>,
+    ) -> Result<Response, RegistryError> {
+        let base = format!("{scheme}://{}", endpoint.host);
         let url = match call.target {
             Target::Path(path) => format!("{base}/v2/{}{}/{path}", endpoint.prefix, scope.repository),
             Target::Url(url) => url.to_string(),
@@ -149,17 +173,28 @@ impl Session {
         if !endpoint.may_be_plain(&self.http) {
             return "https";
         }
-        let mut schemes = self.schemes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(scheme) = schemes.get(&endpoint.host) {
+        if let Some(scheme) = self.schemes().get(&endpoint.host) {
             return scheme;
         }
         let order = if endpoints::is_loopback(&endpoint.host) { ["http", "https"] } else { ["https", "http"] };
         if let Some(scheme) = order.into_iter().find_map(|scheme| self.speaks(scheme, endpoint)) {
-            schemes.insert(endpoint.host.clone(), scheme);
+            self.remember(endpoint, scheme);
             return scheme;
         }
         // Neither: the first is asked for real, with its retries, and tells what is wrong.
         order[0]
+    }
+
+    fn schemes(&self) -> MutexGuard<'_, BTreeMap<String, &'static str>> {
+        self.schemes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_known(&self, endpoint: &Endpoint) -> bool {
+        self.schemes().contains_key(&endpoint.host)
+    }
+
+    fn remember(&self, endpoint: &Endpoint, scheme: &'static str) {
+        self.schemes().insert(endpoint.host.clone(), scheme);
     }
 
     /// What the server speaks, by its answer to one scheme.
@@ -167,8 +202,7 @@ impl Session {
         let url = format!("{scheme}://{}/v2/", endpoint.host);
         let request = Request::new(Method::Get, url).repeatable(false).without_redirects();
         let answer = self.http.send(&request.without_stored_credentials()).ok()?;
-        // 400 is Go's and nginx's answer to plain HTTP on a TLS port.
-        let speaks = if answer.status == 400 { "https" } else { scheme };
+        let speaks = if answer.status == TLS_PORT { "https" } else { scheme };
         answer.discard();
         Some(speaks)
     }

@@ -1,8 +1,8 @@
 //! Pushing an image or an index.
 //!
-//! 1. If the tag already is the image, that one HEAD was all.
+//! 1. If the tag already is the image, that one HEAD was all. Who knows that the tag was another image spares it.
 //! 2. Blobs that the caller knows to be there are believed; of the others each is looked for, mounted or sent, several at a
-//!    time.
+//!    time. A small one that is new to a caller who knows the repository is sent without a look.
 //! 3. The manifests follow, those of an index before the index. If the registry misses a blob after all, step 2 is done again
 //!    and nothing is believed.
 
@@ -19,11 +19,16 @@ use crate::image::{ContentItem, ImageOrIndex};
 use crate::reference::Reference;
 use crate::types::Descriptor;
 
+/// A blob of up to so many bytes is sent as fast as it is looked for.
+const SENT_UNASKED: u64 = 1 << 20;
+
 /// What is known beforehand about a push.
 #[derive(Default)]
 pub struct PushOptions<'a> {
     /// Blobs that were in the repository when it was last looked at. Wrong knowledge costs time, nothing else.
     pub known: BTreeSet<Digest>,
+    /// What the tag pointed to when it was last looked at.
+    pub last: Option<Digest>,
     /// Repositories of the same registry that may have a blob.
     pub mounts: BTreeMap<Digest, String>,
     /// Watches the blobs go.
@@ -77,7 +82,8 @@ impl Registry {
             unchanged: false,
         };
         let mut items = image.contents()?;
-        if repository.head_manifest(&locator)?.is_some_and(|there| there.digest == top.digest) {
+        let changed = options.last.is_some_and(|last| last != top.digest);
+        if !changed && repository.head_manifest(&locator)?.is_some_and(|there| there.digest == top.digest) {
             report.unchanged = true;
             report.skipped = items.into_iter().filter_map(blob).collect();
             return Ok(report);
@@ -154,7 +160,8 @@ impl Push<'_> {
         let work = || {
             while !failed.load(Ordering::Relaxed) {
                 let Some(descriptor) = todo.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
-                let outcome = self.blob(descriptor);
+                let look = known.is_empty() || descriptor.size > SENT_UNASKED;
+                let outcome = self.blob(descriptor, look);
                 failed.fetch_or(outcome.is_err(), Ordering::Relaxed);
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((descriptor.clone(), outcome));
             }
@@ -177,8 +184,8 @@ impl Push<'_> {
         Ok(())
     }
 
-    fn blob(&self, descriptor: &Descriptor) -> Result<Option<Placed>, RegistryError> {
-        if self.repository.has_blob(descriptor.digest)? {
+    fn blob(&self, descriptor: &Descriptor, look: bool) -> Result<Option<Placed>, RegistryError> {
+        if look && self.repository.has_blob(descriptor.digest)? {
             return Ok(None);
         }
         let from = self.options.mounts.get(&descriptor.digest).map(String::as_str);

