@@ -91,6 +91,8 @@ struct Node<'a> {
     /// The need that it was chosen for.
     need: usize,
     refuses: Vec<Relation<'a>>,
+    /// The earlier packages but for which it would not be here: who needs it, and who stood in the way of others.
+    because: BTreeSet<usize>,
 }
 
 impl Node<'_> {
@@ -142,15 +144,15 @@ impl<'a> Search<'a> {
             let (mut fitting, blame) = self.candidates(need);
             match fitting.len() {
                 0 => self.go_back(need, blame)?,
-                1 => self.choose(need, fitting[0])?,
+                1 => self.choose(need, fitting[0], blame)?,
                 _ if !is_open => self.state.open.push(need),
                 _ => {
                     let first = fitting.remove(0);
                     let state = &self.state;
                     let lengths =
                         [state.chosen.len(), state.agenda.len(), state.next, state.open.len(), state.next_open];
-                    self.choices.push(Choice { need, left: fitting, lengths, blame });
-                    self.choose(need, first)?;
+                    self.choices.push(Choice { need, left: fitting, lengths, blame: blame.clone() });
+                    self.choose(need, first, blame)?;
                 }
             }
         }
@@ -243,12 +245,12 @@ impl<'a> Search<'a> {
         })
     }
 
-    fn choose(&mut self, need: usize, id: PackageId) -> Result<(), SolveError> {
+    fn choose(&mut self, need: usize, id: PackageId, because: BTreeSet<usize>) -> Result<(), SolveError> {
         let place = self.state.chosen.len();
         let package = self.universe.package(id);
         let bad = |error| SolveError::Relation { package: package.name().to_owned(), error };
         let refuses = refusals(self.universe, id).map_err(bad)?;
-        self.state.chosen.push(Node { id, need, refuses });
+        self.state.chosen.push(Node { id, need, refuses, because });
         for text in [package.pre_depends(), package.depends()] {
             for group in relation::parse(text).map_err(bad)? {
                 self.require(Some(place), group);
@@ -264,13 +266,15 @@ impl<'a> Search<'a> {
         }
         while let Some(mut choice) = self.choices.pop() {
             let [chosen, agenda, next, open, next_open] = choice.lengths;
-            // Whoever is to blame is there because of somebody: all those from the choice on stand for what made them.
+            // Whoever came after the choice is there because of others: they take the blame.
             let mut guilty = false;
             while let Some(last) = blame.last().copied().filter(|&last| last >= chosen) {
                 blame.remove(&last);
-                guilty |= last == chosen;
-                let by = self.state.agenda[self.state.chosen[last].need].by;
-                blame.extend(by.filter(|_| last != chosen));
+                if last == chosen {
+                    guilty = true;
+                } else {
+                    blame.extend(&self.state.chosen[last].because);
+                }
             }
             self.state.chosen.truncate(chosen);
             self.state.agenda.truncate(agenda);
@@ -282,12 +286,11 @@ impl<'a> Search<'a> {
             choice.blame.append(&mut blame);
             if choice.left.is_empty() {
                 blame = choice.blame;
-                blame.extend(self.state.agenda[choice.need].by);
                 continue;
             }
-            let (need, candidate) = (choice.need, choice.left.remove(0));
+            let (need, candidate, because) = (choice.need, choice.left.remove(0), choice.blame.clone());
             self.choices.push(choice);
-            return self.choose(need, candidate);
+            return self.choose(need, candidate, because);
         }
         Err(self.first_failure.take().unwrap_or(SolveError::TooHard))
     }

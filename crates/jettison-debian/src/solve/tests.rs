@@ -117,6 +117,19 @@ fn a_dead_end_goes_back_to_the_choice_that_led_there() {
 }
 
 #[test]
+fn who_stood_in_the_way_has_a_part_in_what_follows() {
+    // `x` is taken only since `a` refuses `y`; that `x` leads nowhere is therefore a reason to go back on `a`.
+    let universe = universe(&["root 1; Depends: a | b, c | d, x | y
+        a 1; Conflicts: y
+        b 1
+        c 1
+        d 1
+        x 1; Depends: nowhere
+        y 1"]);
+    assert_eq!(names(&universe, &wanted("root")), "b c root y");
+}
+
+#[test]
 fn hints_name_what_is_spelled_alike() {
     let universe = universe(&["libpq5 1"]);
     let error = solve(&universe, &wanted("libqp5")).unwrap_err();
