@@ -45,7 +45,8 @@ pub enum Event {
         /// What went wrong, in a line.
         message: String,
     },
-    /// A line that the program a step runs wrote. It may hold anything but a newline: whoever shows it on a terminal escapes it.
+    /// A line that the program a step runs wrote. It may hold anything but a newline: whoever shows it on a terminal
+    /// escapes it.
     Log {
         /// The step.
         id: StepId,

@@ -1,13 +1,14 @@
 //! The stage graph: steps that depend on one another, and the one engine that solves them.
 //!
 //! 1. [`StageGraph::add`] takes a step with the steps it needs, which were added before: there can be no cycle.
-//! 2. [`StageGraph::solve`] looks for the results of the targets, then of what those need that have none, and so on: below a
-//!    known result nothing is looked at.
+//! 2. [`StageGraph::solve`] looks for the results of the targets, then of what those need that have none, and so on:
+//!    below a known result nothing is looked at.
 //! 3. What is left runs on a few threads, each step as soon as its inputs are there.
-//! 4. Before a step runs it is looked up once more by the *results* of its inputs: where these came out as in some earlier
-//!    build, so does the step.
+//! 4. Before a step runs it is looked up once more by the *results* of its inputs: where these came out as in some
+//!    earlier build, so does the step.
 //!
-//! A step is the same as another when its operation and its inputs have the same [`CacheKey`]s; it is then in the graph once.
+//! A step is the same as another when its operation and its inputs have the same [`CacheKey`]s; it is then in the graph
+//! once.
 
 use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -34,7 +35,8 @@ pub trait Operation: Send + Sync {
     /// Does it. `inputs` are the results of the steps given to [`StageGraph::add`], in that order.
     fn run(&self, context: &Context<'_>, inputs: &[Arc<Output>]) -> Result<Output, BoxError>;
 
-    /// Whether the result is kept for later builds. A step whose result is not kept runs whenever a result that is not known needs it.
+    /// Whether the result is kept for later builds. A step whose result is not kept runs whenever a result that is not
+    /// known needs it.
     fn is_cached(&self) -> bool {
         true
     }
@@ -76,8 +78,8 @@ impl Output {
 pub struct StepId(u32);
 
 impl StepId {
-    /// An id for the `n`th piece of work outside of any graph that [`Events`] are told of. No graph grows so large that it
-    /// would be that of a step.
+    /// An id for the `n`th piece of work outside of any graph that [`Events`] are told of. No graph grows so large that
+    /// it would be that of a step.
     pub const fn outside(n: u32) -> Self {
         Self(u32::MAX - n)
     }
@@ -227,8 +229,8 @@ impl StageGraph {
         Self::default()
     }
 
-    /// Adds a step that needs the results of `dependencies`, and returns it, or the same step where it was added before. `name` says
-    /// what it does, for people; it is not part of the key.
+    /// Adds a step that needs the results of `dependencies`, and returns it, or the same step where it was added
+    /// before. `name` says what it does, for people; it is not part of the key.
     ///
     /// # Panics
     /// When a dependency is not of this graph.

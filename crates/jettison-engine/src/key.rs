@@ -10,9 +10,9 @@ const GENERATION: &str = "jettison-cache-key-1";
 
 /// The identity of a cached result: a digest over the labelled inputs of the function that made it.
 ///
-/// What a key holds is what its [`CacheKeyBuilder`] was given, in that order, and nothing else. Left out on purpose: the time,
-/// the machine, the user, the path of the project, the version of Jettison. A function whose code changes what it makes
-/// changes its label (`"layer/2"`), so an upgrade keeps all that it did not touch.
+/// What a key holds is what its [`CacheKeyBuilder`] was given, in that order, and nothing else. Left out on purpose:
+/// the time, the machine, the user, the path of the project, the version of Jettison. A function whose code changes
+/// what it makes changes its label (`"layer/2"`), so an upgrade keeps all that it did not touch.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CacheKey(Digest);
@@ -48,8 +48,8 @@ impl fmt::Debug for CacheKey {
 
 /// Collects the inputs of a [`CacheKey`].
 ///
-/// Each input is hashed as its kind, its label and its value, the last two behind their lengths: no two different lists of
-/// inputs are hashed as the same bytes.
+/// Each input is hashed as its kind, its label and its value, the last two behind their lengths: no two different lists
+/// of inputs are hashed as the same bytes.
 #[derive(Clone)]
 #[must_use]
 pub struct CacheKeyBuilder {

@@ -1,11 +1,12 @@
 //! Stage graph, content store, snapshots, sandbox: what runs a build, knowing nothing of what is built.
 //!
 //! A front end lowers a project to a [`StageGraph`](graph::StageGraph) of steps. The graph is
-//! [solved](graph::StageGraph::solve): what the [`Store`](store::Store) knows is not done again, the rest runs on a few threads and tells
-//! [`Events`](events::Events) how it goes. A step that has to run a program unpacks a [snapshot](store::Store::snapshot_or) and
-//! starts it in a [`Sandbox`](sandbox::Sandbox).
+//! [solved](graph::StageGraph::solve): what the [`Store`](store::Store) knows is not done again, the rest runs on a few
+//! threads and tells [`Events`](events::Events) how it goes. A step that has to run a program unpacks a
+//! [snapshot](store::Store::snapshot_or) and starts it in a [`Sandbox`](sandbox::Sandbox).
 //!
-//! Nothing here reads the environment or writes to the terminal. Of Dockerfiles, Python and Debian nothing is known here.
+//! Nothing here reads the environment or writes to the terminal. Of Dockerfiles, Python and Debian nothing is known
+//! here.
 
 pub mod events;
 pub mod graph;

@@ -1,5 +1,5 @@
-//! Removing directory trees that resist: read-only directories, trees nested deeper than there are file descriptors, and files
-//! that belong to the subordinate ids of a user namespace.
+//! Removing directory trees that resist: read-only directories, trees nested deeper than there are file descriptors,
+//! and files that belong to the subordinate ids of a user namespace.
 
 use std::ffi::{CString, OsStr};
 use std::fs;

@@ -1,8 +1,8 @@
 //! Unpacking trees and layers into a directory that they cannot leave.
 //!
-//! Every path is resolved as if the directory were the root of the file system (`openat2` with `RESOLVE_IN_ROOT`), so that a
-//! symbolic link in the tree means to us what it will mean in the container, and leads nowhere else. The last component is never
-//! followed: an entry replaces what stands at its path, as in a layer.
+//! Every path is resolved as if the directory were the root of the file system (`openat2` with `RESOLVE_IN_ROOT`), so
+//! that a symbolic link in the tree means to us what it will mean in the container, and leads nowhere else. The last
+//! component is never followed: an entry replaces what stands at its path, as in a layer.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -74,8 +74,8 @@ impl SafeDir {
         })
     }
 
-    /// Writes an entry in place of what stands at its path; a directory stays with what is in it when it was one before. Directories
-    /// above it that are missing are made, `0755` and owned by root.
+    /// Writes an entry in place of what stands at its path; a directory stays with what is in it when it was one
+    /// before. Directories above it that are missing are made, `0755` and owned by root.
     pub fn write(&mut self, entry: &Entry) -> Result<(), UnpackError> {
         self.entries += 1;
         if self.entries > ENTRY_LIMIT {
@@ -93,8 +93,8 @@ impl SafeDir {
         written.map_err(|source| UnpackError { path: entry.path.clone(), source })
     }
 
-    /// Removes what stands at `path`, with all below it: what a whiteout says when layers are unpacked one above the other.
-    /// That there is nothing is no error.
+    /// Removes what stands at `path`, with all below it: what a whiteout says when layers are unpacked one above the
+    /// other. That there is nothing is no error.
     pub fn remove(&mut self, path: &TreePath) -> Result<(), UnpackError> {
         let removed = match self.parent_of(path, false) {
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(()),
@@ -104,8 +104,8 @@ impl SafeDir {
         removed.map_err(|source| UnpackError { path: path.clone(), source })
     }
 
-    /// Removes what is in the directory at `path`, and not itself: what an opaque whiteout says when layers are unpacked one above the
-    /// other.
+    /// Removes what is in the directory at `path`, and not itself: what an opaque whiteout says when layers are
+    /// unpacked one above the other.
     pub fn remove_below(&mut self, path: &TreePath) -> Result<(), UnpackError> {
         let error = |source: io::Error| UnpackError { path: path.clone(), source };
         let directory = match self.resolve(path.as_path(), OFlags::RDONLY) {
@@ -132,8 +132,8 @@ impl SafeDir {
         made.map_err(|source| UnpackError { path: path.clone(), source })
     }
 
-    /// Hides what lower directories of an overlay have in the directory at `path`: overlayfs's opaque directory, marked for mounts
-    /// with and without user namespace as far as this process may.
+    /// Hides what lower directories of an overlay have in the directory at `path`: overlayfs's opaque directory, marked
+    /// for mounts with and without user namespace as far as this process may.
     pub fn opaque(&mut self, path: &TreePath) -> Result<(), UnpackError> {
         let marked = self.resolve(path.as_path(), OFlags::RDONLY).and_then(|directory| {
             let mark = |name| rustix::fs::fsetxattr(&directory, name, b"y", XattrFlags::empty());

@@ -1,5 +1,5 @@
-//! What takes processes of its own: the sandbox with real programs (this executable, and `/bin/sh` of the host), and a store
-//! whose processes are killed or whose disk is full.
+//! What takes processes of its own: the sandbox with real programs (this executable, and `/bin/sh` of the host), and a
+//! store whose processes are killed or whose disk is full.
 //!
 //! A sandbox starts the executable again, so this has a `main` of its own in place of the test harness. Run by root it
 //! runs the suite twice, the second time as a user without privileges. What is not possible here fails.

@@ -1,7 +1,8 @@
-//! What the caller and the stages of a sandbox say to each other: JSON in the packets of a Unix socket, with file descriptors.
+//! What the caller and the stages of a sandbox say to each other: JSON in the packets of a Unix socket, with file
+//! descriptors.
 //!
-//! There are two sockets. Over *control* the caller asks and is answered; its closing ends the sandbox. Over *status* the
-//! sandbox tells what happens, so that one thread can wait while another connects.
+//! There are two sockets. Over *control* the caller asks and is answered; its closing ends the sandbox. Over *status*
+//! the sandbox tells what happens, so that one thread can wait while another connects.
 
 use std::fs::File;
 use std::io::{self, IoSlice, IoSliceMut, Read as _, Seek as _, Write as _};

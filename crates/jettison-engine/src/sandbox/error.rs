@@ -79,7 +79,7 @@ impl SandboxError {
         match self {
             Self::Namespaces { hint, .. } => hint.clone(),
             Self::NoSuchId { .. } => {
-                Some("give this user a longer range in /etc/subuid and /etc/subgid, or run the image as a lower id".into())
+                Some("give this user longer ranges in /etc/subuid and /etc/subgid, or run as a lower id".into())
             }
             Self::Execute { source, program } => match source.kind() {
                 // The file may be there and its interpreter not.
@@ -87,7 +87,7 @@ impl SandboxError {
                     "`{program}`, or the interpreter that its first line or its ELF header names, is not in the image"
                 )),
                 io::ErrorKind::PermissionDenied => {
-                    Some("it is not executable for the user of the image, or a directory above it is closed to that user".into())
+                    Some("it, or a directory above it, is closed to the user that the image runs as".into())
                 }
                 _ if source.raw_os_error() == Some(Errno::NOEXEC.raw_os_error()) => {
                     Some("it is for another architecture, or a script without `#!`".into())
@@ -97,15 +97,16 @@ impl SandboxError {
             Self::SetUp { action, source } => match Errno::from_io_error(source) {
                 Some(Errno::NOSYS) => Some("the sandbox needs Linux 5.12 or later".into()),
                 Some(Errno::INVAL) if action.contains("overlay") => Some(
-                    "the store may be on a file system that cannot be below or above an overlay (another overlay, NFS, eCryptfs): \
+                    "the store may be on a file system that overlayfs cannot use (another overlay, NFS, eCryptfs): \
                      keep it on ext4, XFS, Btrfs or tmpfs"
                         .into(),
                 ),
                 Some(Errno::PERM) if action.contains("overlay") => {
-                    Some("ordinary users can mount an overlay from Linux 5.11 on; run this as root, or on a later kernel".into())
+                    Some("users other than root can mount an overlay from Linux 5.11 on".into())
                 }
                 Some(Errno::PERM) if action.contains("/proc") => Some(
-                    "the container that this runs in hides parts of /proc: start it with `--security-opt systempaths=unconfined`"
+                    "the container that this runs in hides parts of /proc: \
+                     start it with `--security-opt systempaths=unconfined`"
                         .into(),
                 ),
                 _ => None,

@@ -148,7 +148,8 @@ fn exit_status(status: WaitStatus) -> ExitStatus {
 
 /// A descriptor that is readable when a child has ended.
 fn child_signals() -> io::Result<OwnedFd> {
-    // SAFETY: the set is initialised before it is read, the pointers live as long as the calls, and the descriptor is new.
+    // SAFETY: the set is initialised before it is read, the pointers live as long as the calls, and the descriptor is
+    // new.
     unsafe {
         let mut set = std::mem::zeroed::<libc::sigset_t>();
         libc::sigemptyset(&raw mut set);

@@ -2,30 +2,31 @@
 //!
 //! # How a program gets started
 //!
-//! 1. [`Sandbox::spawn`] starts this executable again (`/proc/self/exe`) with [`MARKER`] as its name, and sends it the [`Spec`]
-//!    over a socket. The caller may have any number of threads: nothing is forked that was not just executed.
-//! 2. The new process lands in [`init_if_child`], enters the namespaces ([`stage`]) and forks.
-//! 3. Its child is process 1 of the sandbox ([`init`]). It puts the root file system together ([`rootfs`]), makes it its root,
-//!    and forks once more.
-//! 4. That child gives up what the program shall not have ([`payload`]: capabilities, system calls, its user) and executes the
-//!    program.
-//! 5. Process 1 reaps, passes on signals, hands out sockets of the sandbox's network ([`Running::connect`]), and ends with the program, and
-//!    everything in the sandbox with it.
+//! 1. [`Sandbox::spawn`] starts this executable again (`/proc/self/exe`) with [`MARKER`] as its name, and sends it the
+//!    [`Spec`] over a socket. The caller may have any number of threads: nothing is forked that was not just executed.
+//! 2. The new process lands in [`init_if_child`], enters the namespaces (`stage`) and forks.
+//! 3. Its child is process 1 of the sandbox (`init`). It puts the root file system together (`rootfs`), makes it its
+//!    root, and forks once more.
+//! 4. That child gives up what the program shall not have (`payload`: capabilities, system calls, its user) and
+//!    executes the program.
+//! 5. Process 1 reaps, passes on signals, hands out sockets of the sandbox's network ([`Running::connect`]), and ends
+//!    with the program, and everything in the sandbox with it.
 //!
-//! Nothing outlives the caller: when its end of the socket closes, for whatever reason, process 1 ends. All mounts are in the
-//! sandbox's own namespace and go with it.
+//! Nothing outlives the caller: when its end of the socket closes, for whatever reason, process 1 ends. All mounts are
+//! in the sandbox's own namespace and go with it.
 //!
 //! # Users
 //!
-//! [`Mode::detect`] says how user ids come out. As root they are what they are. Any other user gets a user namespace: with ranges of
-//! subordinate ids and `newuidmap` all ids of an image exist in it; without, the one id that the program runs as is the caller.
+//! [`Mode::detect`] says how user ids come out. As root they are what they are. Any other user gets a user namespace:
+//! with ranges of subordinate ids and `newuidmap` all ids of an image exist in it; without, the one id that the program
+//! runs as is the caller.
 //!
 //! # What holds the program
 //!
-//! Namespaces (user when not root, mount, PID, network, IPC, UTS, cgroup), the capabilities that Docker leaves to root in a
-//! container and none for anybody else, `no_new_privs`, a seccomp filter after Docker's default profile ([`seccomp`]), masked and
-//! read-only paths in `/proc` and `/sys` as Docker has them, a fresh `/dev`. Memory and CPU are not limited, but by [`Limit`]s.
-//! This needs Linux 5.12.
+//! Namespaces (user when not root, mount, PID, network, IPC, UTS, cgroup), the capabilities that Docker leaves to root
+//! in a container and none for anybody else, `no_new_privs`, a seccomp filter after Docker's default profile
+//! (`seccomp`), masked and read-only paths in `/proc` and `/sys` as Docker has them, a fresh `/dev`. Memory and CPU are
+//! not limited, but by [`Limit`]s. This needs Linux 5.12.
 
 mod control;
 mod error;

@@ -175,7 +175,8 @@ fn close_others_on_exec() -> io::Result<()> {
     if done == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
-/// Takes all other capabilities from this process and its descendants for good, those among them that are newer than this code.
+/// Takes all other capabilities from this process and its descendants for good, those among them that are newer than
+/// this code.
 fn drop_bounding_set(kept: CapabilitySet) {
     for number in (0..64).filter(|number| kept.bits() & (1_u64 << number) == 0) {
         // SAFETY: takes numbers only. It fails for numbers that the kernel does not know, which nobody has then.

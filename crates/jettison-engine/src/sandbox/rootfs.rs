@@ -1,9 +1,10 @@
 //! The root file system of a sandbox: an overlay, and what is mounted into it.
 //!
-//! Everything is done by process 1 in the mount namespace of the sandbox. 1. What comes from outside (directories, devices, a
-//! fresh `/proc`) is opened or cloned as a mount that is attached nowhere yet. 2. The overlay is mounted over its topmost lower
-//! directory, which spares a mount point of its own, and becomes the root. 3. From then on no path leads out; the rest is
-//! attached. What an image has in place of a mount point is its own business: symbolic links are followed, inside.
+//! Everything is done by process 1 in the mount namespace of the sandbox. 1. What comes from outside (directories,
+//! devices, a fresh `/proc`) is opened or cloned as a mount that is attached nowhere yet. 2. The overlay is mounted
+//! over its topmost lower directory, which spares a mount point of its own, and becomes the root. 3. From then on no
+//! path leads out; the rest is attached. What an image has in place of a mount point is its own business: symbolic
+//! links are followed, inside.
 //!
 //! Lower directories are named to overlayfs by file descriptor (`lowerdir=10:11:…`, with `/proc/self/fd` as working
 //! directory): the options of a mount fit into a page, and a hundred long paths do not.
@@ -203,8 +204,8 @@ fn binds(mounts: &[Mount]) -> Result<Vec<Option<OwnedFd>>, Failure> {
     mounts.iter().map(clone).collect()
 }
 
-/// A fresh read-only sysfs. Where the network is the host's an ordinary user may not mount one and gets the host's; where that
-/// cannot be had either there is none.
+/// A fresh read-only sysfs. Where the network is the host's an ordinary user may not mount one and gets the host's;
+/// where that cannot be had either there is none.
 fn sys() -> Option<OwnedFd> {
     detached("sysfs", &[], INERT | MountAttrFlags::MOUNT_ATTR_RDONLY).ok().or_else(|| {
         let tree = clone_tree(Path::new("/sys")).ok()?;
@@ -296,7 +297,8 @@ impl MountPoints {
         }
     }
 
-    /// Puts the files into `/etc` that say who is who in the network. Where there is no `/etc` the image has no use for them.
+    /// Puts the files into `/etc` that say who is who in the network. Where there is no `/etc` the image has no use for
+    /// them.
     fn etc(&mut self, spec: &Spec, resolv_conf: Option<&[u8]>) -> Result<(), Failure> {
         let mut hosts = String::from("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
         hosts += &format!("127.0.1.1\t{}\n", spec.hostname);
@@ -348,8 +350,8 @@ impl MountPoints {
         }
     }
 
-    /// Takes everything off again, and what was made for it where the upper directory is kept. Mount points that the program put
-    /// something into stay.
+    /// Takes everything off again, and what was made for it where the upper directory is kept. Mount points that the
+    /// program put something into stay.
     pub fn remove(self) {
         if !self.is_kept {
             return;

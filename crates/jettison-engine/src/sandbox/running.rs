@@ -22,7 +22,8 @@ use super::mode::{IdMap, Mode};
 use super::spec::{Spec, Stdio, WindowSize};
 use super::stage::{MARKER, is_prepared};
 
-/// How long a connection to a port may take. It goes over loopback: it is there at once, or the listener does not accept.
+/// How long a connection to a port may take. It goes over loopback: it is there at once, or the listener does not
+/// accept.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 static EXECUTABLE: OnceLock<PathBuf> = OnceLock::new();
@@ -34,7 +35,8 @@ pub struct Sandbox;
 impl Sandbox {
     /// Starts the program of `spec`. When this returns it is executed; what keeps it from that is the error.
     ///
-    /// The program, and all that it starts, ends when what this returns is dropped, and when this process ends in whatever way.
+    /// The program, and all that it starts, ends when what this returns is dropped, and when this process ends in
+    /// whatever way.
     pub fn spawn(spec: Spec) -> Result<Running, SandboxError> {
         check(&spec)?;
         let mode = Mode::detect();
@@ -54,7 +56,8 @@ impl Sandbox {
         Ok(Running { stage, stdin, stdout, stderr, terminal, asking: Mutex::new(()), exit: Mutex::new(None) })
     }
 
-    /// Tries whether sandboxes can be had here, and says how their user ids come out. The error's hint says what forbids them.
+    /// Tries whether sandboxes can be had here, and says how their user ids come out. The error's hint says what
+    /// forbids them.
     pub fn probe() -> Result<Mode, SandboxError> {
         let mode = Mode::detect();
         let ids = match mode {
@@ -66,8 +69,8 @@ impl Sandbox {
         Ok(mode)
     }
 
-    /// Uses another executable than this one for the stages, one that calls [`init_if_child`](super::init_if_child): for programs whose
-    /// `main` is not theirs, such as tests. The first to be set stays.
+    /// Uses another executable than this one for the stages, one that calls [`init_if_child`](super::init_if_child):
+    /// for programs whose `main` is not theirs, such as tests. The first to be set stays.
     pub fn use_executable(path: impl Into<PathBuf>) {
         let _ = EXECUTABLE.set(path.into());
     }

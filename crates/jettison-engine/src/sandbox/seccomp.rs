@@ -1,10 +1,11 @@
-//! The system call filter: in substance Docker's default profile (moby, `profiles/seccomp/default.json`) for a container without added
-//! capabilities.
+//! The system call filter: in substance Docker's default profile (moby, `profiles/seccomp/default.json`) for a
+//! container without added capabilities.
 //!
-//! Docker's is a list of what is allowed. Ours is the complement: what Docker forbids among the system calls that were known
-//! when this was written fails with `EPERM`, and what came later fails with `ENOSYS`, as on a kernel that does not have it, which C
-//! libraries cope with. `clone3` fails with `ENOSYS` too, since its flags are behind a pointer that a filter cannot follow; `clone` is
-//! used in its stead and must not make namespaces. Programs of another architecture (32-bit) are killed.
+//! Docker's is a list of what is allowed. Ours is the complement: what Docker forbids among the system calls that were
+//! known when this was written fails with `EPERM`, and what came later fails with `ENOSYS`, as on a kernel that does
+//! not have it, which C libraries cope with. `clone3` fails with `ENOSYS` too, since its flags are behind a pointer
+//! that a filter cannot follow; `clone` is used in its stead and must not make namespaces. Programs of another
+//! architecture (32-bit) are killed.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -104,7 +105,8 @@ const SOCKETS: [i32; 2] = [libc::AF_ALG, libc::AF_VSOCK];
 /// What `personality` may be: Linux, with `UNAME26`, without address randomisation, or a question.
 const PERSONALITIES: [u64; 5] = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff];
 
-/// Installs the filter for this thread and what it will execute. The caller has set `no_new_privs` or has `CAP_SYS_ADMIN`.
+/// Installs the filter for this thread and what it will execute. The caller has set `no_new_privs` or has
+/// `CAP_SYS_ADMIN`.
 pub(super) fn install() -> io::Result<()> {
     for program in programs().map_err(io::Error::other)? {
         install_program(&program)?;

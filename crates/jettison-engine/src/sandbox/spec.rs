@@ -23,10 +23,11 @@ pub struct Spec {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
-    /// Its supplementary groups. They are left out where the sandbox has one user only ([`Mode::SingleId`](super::Mode)).
+    /// Its supplementary groups. They are left out where the sandbox has one user only
+    /// ([`Mode::SingleId`](super::Mode)).
     pub groups: Vec<u32>,
-    /// Whether there is a user namespace also when the caller is root. The ids stay what they are; the program, root or not, has no
-    /// rights over anything outside. Any other caller's sandbox has one anyway.
+    /// Whether there is a user namespace also when the caller is root. The ids stay what they are; the program, root or
+    /// not, has no rights over anything outside. Any other caller's sandbox has one anyway.
     pub user_namespace: bool,
     /// What `hostname` says.
     pub hostname: String,
@@ -56,8 +57,8 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Runs `argv` in `rootfs` as root in `/`, with an empty environment, no network beyond loopback, and null in place of standard
-    /// input, output and error.
+    /// Runs `argv` in `rootfs` as root in `/`, with an empty environment, no network beyond loopback, and null in place
+    /// of standard input, output and error.
     pub fn new(rootfs: Rootfs, argv: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             rootfs,
@@ -91,7 +92,8 @@ pub struct Rootfs {
     /// Where changes go.
     pub upper: Upper,
     /// Who shall own what in the lower directories where the files could not be given away
-    /// ([`Snapshot::owners`](crate::store::Snapshot)). Takes effect in an upper directory, and where there is more than one id.
+    /// ([`Snapshot::owners`](crate::store::Snapshot)). Takes effect in an upper directory, and where there is more than
+    /// one id.
     pub owners: Vec<Owner>,
 }
 
@@ -107,15 +109,15 @@ impl Rootfs {
 pub enum Upper {
     /// Nowhere: it is read-only.
     ReadOnly,
-    /// Into memory, at most `size` bytes. Before Linux 6.6 an ordinary user's program cannot then make a directory in place of one of the
-    /// image that it removed.
+    /// Into memory, at most `size` bytes. Before Linux 6.6 an ordinary user's program cannot then make a directory in
+    /// place of one of the image that it removed.
     Memory {
         /// Bytes.
         size: u64,
     },
-    /// Into `upper/` in this directory, which holds them afterwards as overlayfs writes them (whiteouts are character devices 0:0);
-    /// `work/` beside it is overlayfs's own. The directory must be on a file system that overlayfs can write to, which another
-    /// overlay is not, and nobody else may use it.
+    /// Into `upper/` in this directory, which holds them afterwards as overlayfs writes them (whiteouts are character
+    /// devices 0:0); `work/` beside it is overlayfs's own. The directory must be on a file system that overlayfs can
+    /// write to, which another overlay is not, and nobody else may use it.
     Directory(PathBuf),
 }
 
@@ -128,7 +130,8 @@ pub enum Network {
     Host,
 }
 
-/// Something that is mounted into the root file system. A mount point that is missing is made, and taken away afterwards.
+/// Something that is mounted into the root file system. A mount point that is missing is made, and taken away
+/// afterwards.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mount {
     /// A file or directory from outside, with what is mounted below it.

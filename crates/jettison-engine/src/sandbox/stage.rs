@@ -27,8 +27,8 @@ pub(super) fn is_prepared() -> bool {
     PREPARED.load(Ordering::Relaxed)
 }
 
-/// The first thing that `main` calls. In a process started as [`MARKER`] it does a sandbox's work and never returns; in any other
-/// it notes that sandboxes can be started from here, and returns at once.
+/// The first thing that `main` calls. In a process started as [`MARKER`] it does a sandbox's work and never returns; in
+/// any other it notes that sandboxes can be started from here, and returns at once.
 ///
 /// ```no_run
 /// // In `main`, before threads, arguments and output:

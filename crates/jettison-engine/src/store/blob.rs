@@ -48,8 +48,8 @@ impl Store {
         self.kind_path(Kind::Blob, digest.as_bytes())
     }
 
-    /// Stores all that `reader` yields and returns its digest and length in bytes. Where another digest was `expected`, that
-    /// is an error and nothing is stored.
+    /// Stores all that `reader` yields and returns its digest and length in bytes. Where another digest was `expected`,
+    /// that is an error and nothing is stored.
     pub fn put(&self, mut reader: impl Read, expected: Option<Digest>) -> Result<(Digest, u64), StoreError> {
         let mut writer = self.writer()?;
         io::copy(&mut reader, &mut writer).map_err(StoreError::io("write", writer.file.path()))?;
@@ -142,8 +142,8 @@ pub struct BlobWriter<'a> {
 }
 
 impl BlobWriter<'_> {
-    /// Makes what was written a blob and returns its digest and length in bytes. Where another digest was `expected`, that is an
-    /// error and nothing is stored.
+    /// Makes what was written a blob and returns its digest and length in bytes. Where another digest was `expected`,
+    /// that is an error and nothing is stored.
     pub fn commit(mut self, expected: Option<Digest>) -> Result<(Digest, u64), StoreError> {
         self.flush().map_err(StoreError::io("write", self.file.path()))?;
         let (digest, len) = self.hasher.finish();

@@ -73,14 +73,15 @@ impl StoreError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Full { .. } => Some(
-                "the store is unharmed; free some space (`jettison cache prune`) or keep it on another disk, then run this again"
-                    .into(),
+                "the store is unharmed: free some space (`jettison cache prune`) or keep it on another disk".into(),
             ),
             Self::Io { source, path, .. } => match source.kind() {
                 io::ErrorKind::PermissionDenied => {
                     Some(format!("{} belongs to another user; choose another store", path.display()))
                 }
-                io::ErrorKind::ReadOnlyFilesystem => Some("choose a store on a file system that can be written to".into()),
+                io::ErrorKind::ReadOnlyFilesystem => {
+                    Some("keep the store on a file system that can be written to".into())
+                }
                 _ => None,
             },
             Self::Index { path, source } => match source.sqlite_error_code() {

@@ -19,8 +19,8 @@ impl Store {
     }
 
     /// The file of the fragment with this key, which `make` writes when it is not there. What `make` writes must be a
-    /// [`Fragment`] and depend on nothing but what the key was made of: two processes may both be at it, and one of the two
-    /// files is kept. When `make` fails nothing is kept.
+    /// [`Fragment`] and depend on nothing but what the key was made of: two processes may both be at it, and one of the
+    /// two files is kept. When `make` fails nothing is kept.
     pub fn fragment_or<E: From<StoreError>>(
         &self,
         key: &CacheKey,

@@ -19,8 +19,8 @@ pub struct NamedImage {
 }
 
 impl Store {
-    /// Gives the image with this manifest or index a name; the image that had it before loses it. What a named image consists of is
-    /// never pruned.
+    /// Gives the image with this manifest or index a name; the image that had it before loses it. What a named image
+    /// consists of is never pruned.
     pub fn tag(&self, name: &str, manifest: Digest) -> Result<(), StoreError> {
         if !self.has(manifest)? {
             return Err(StoreError::Missing(manifest));

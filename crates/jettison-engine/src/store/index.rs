@@ -67,7 +67,8 @@ pub(super) fn open(root: &Path) -> Result<Connection, StoreError> {
     let prepare = |index: &Connection| {
         index.busy_timeout(Duration::from_secs(60))?;
         index.set_prepared_statement_cache_capacity(64);
-        // A checkpoint at the end would sync the file: milliseconds, for every build. SQLite makes one when the log is long.
+        // A checkpoint at the end would sync the file: milliseconds, for every build. SQLite makes one when the log is
+        // long.
         index.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         index.pragma_update(None, "synchronous", "NORMAL")?;
         format_of(index)
@@ -146,8 +147,8 @@ impl Store {
         })
     }
 
-    /// Brings a thing in: `arrive` renames it to its place, and its row is written, in one transaction. Where another process was
-    /// faster nothing is done: its thing is as good, and may be in use already.
+    /// Brings a thing in: `arrive` renames it to its place, and its row is written, in one transaction. Where another
+    /// process was faster nothing is done: its thing is as good, and may be in use already.
     pub(super) fn arrive(
         &self,
         kind: Kind,

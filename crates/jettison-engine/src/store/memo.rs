@@ -40,8 +40,8 @@ impl Ref {
 }
 
 impl Store {
-    /// The result kept under `key`. `None` as well when something that it refers to is gone or damaged, or when it is not
-    /// what a `T` is read from.
+    /// The result kept under `key`. `None` as well when something that it refers to is gone or damaged, or when it is
+    /// not what a `T` is read from.
     pub fn memo_get<T: DeserializeOwned>(&self, key: &CacheKey) -> Result<Option<T>, StoreError> {
         let id = key.as_bytes();
         let memo = self.query(|index| {

@@ -17,15 +17,16 @@
 //!
 //! # What survives a crash
 //!
-//! A file appears under its name by `rename`, complete, and exists for us only when its row is in the index. Both happen
-//! inside one write transaction, and so does each removal: SQLite's write lock orders the comings and goings of files among
-//! processes. A process that dies leaves rubbish in `tmp/` at worst, which the next to open the store alone takes out.
+//! A file appears under its name by `rename`, complete, and exists for us only when its row is in the index. Both
+//! happen inside one write transaction, and so does each removal: SQLite's write lock orders the comings and goings of
+//! files among processes. A process that dies leaves rubbish in `tmp/` at worst, which the next to open the store alone
+//! takes out.
 //!
 //! Nothing is synced to disk on the way: a cold build would spend seconds waiting for bytes that can all be had again.
-//! A power cut may therefore leave a file short, or of the right length with holes. Each row notes the length, and the boot
-//! in which the file was written; a file from an earlier boot is hashed again when it is first used, and then trusted
-//! (a snapshot, which has no digest, is made anew). The index itself is in WAL mode with `synchronous=NORMAL`: a power cut may lose the last
-//! transactions, never the database.
+//! A power cut may therefore leave a file short, or of the right length with holes. Each row notes the length, and the
+//! boot in which the file was written; a file from an earlier boot is hashed again when it is first used, and then
+//! trusted (a snapshot, which has no digest, is made anew). The index itself is in WAL mode with `synchronous=NORMAL`:
+//! a power cut may lose the last transactions, never the database.
 
 mod blob;
 mod error;

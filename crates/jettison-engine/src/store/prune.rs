@@ -1,7 +1,7 @@
 //! What the store holds, and taking out what is old.
 //!
-//! Names of images are the roots: whatever a manifest behind a name refers to stays. All else is a cache, and goes by when it was last used;
-//! what a memo refers to counts as used when the memo was ([`Store::memo_get`]).
+//! Names of images are the roots: whatever a manifest behind a name refers to stays. All else is a cache, and goes by
+//! when it was last used; what a memo refers to counts as used when the memo was ([`Store::memo_get`]).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -18,7 +18,8 @@ use super::snapshot::lock_unused;
 use super::{Store, StoreError, clear_tmp, now};
 use crate::removal::remove_tree;
 
-/// While other processes use the store, what was used or written within this time is left alone: they may be about to use it.
+/// While other processes use the store, what was used or written within this time is left alone: they may be about to
+/// use it.
 const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// Things removed in one transaction: other processes wait as long as it takes.
 const BATCH: usize = 100;
@@ -116,7 +117,8 @@ impl Store {
         Ok(usage)
     }
 
-    /// Takes out what `prune` says. Builds may go on in other processes: then nothing is touched that was used in the last 24 hours.
+    /// Takes out what `prune` says. Builds may go on in other processes: then nothing is touched that was used in the
+    /// last 24 hours.
     pub fn prune(&self, prune: &Prune) -> Result<Pruned, StoreError> {
         let alone = flock(&self.lock, FlockOperation::NonBlockingLockExclusive).is_ok();
         let back_to_shared =
@@ -264,7 +266,8 @@ fn items(index: &mut Connection) -> rusqlite::Result<Vec<Candidate>> {
     rows.collect()
 }
 
-/// Finds each object with a `digest` (OCI image-spec, descriptor.md) and whether its media type says that it is a manifest or index.
+/// Finds each object with a `digest` (OCI image-spec, descriptor.md) and whether its media type says that it is a
+/// manifest or index.
 fn collect_descriptors(json: &serde_json::Value, found: &mut BTreeMap<Digest, bool>) {
     match json {
         serde_json::Value::Object(object) => {

@@ -18,8 +18,8 @@ use crate::snapshot::{Owner, SafeDir};
 const TREE: &str = "root";
 const OWNERS: &str = "owners.json";
 
-/// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory. It is not pruned as long as
-/// somebody has this.
+/// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory. It is not pruned
+/// as long as somebody has this.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
     /// The root of the tree.
@@ -37,8 +37,8 @@ impl Store {
         self.checked_snapshot(key.as_bytes())
     }
 
-    /// The snapshot with this key, which `make` unpacks when it is not there. Two processes may both be at it, and one of the
-    /// two trees is kept. When `make` fails nothing is kept.
+    /// The snapshot with this key, which `make` unpacks when it is not there. Two processes may both be at it, and one
+    /// of the two trees is kept. When `make` fails nothing is kept.
     pub fn snapshot_or<E: From<StoreError>>(
         &self,
         key: &CacheKey,
@@ -74,7 +74,8 @@ impl Store {
         Ok(made.ok_or_else(|| StoreError::io("find", &to)(io::ErrorKind::NotFound.into()))?)
     }
 
-    /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is forgotten.
+    /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is
+    /// forgotten.
     pub(super) fn checked_snapshot(&self, id: &[u8; 32]) -> Result<Option<Snapshot>, StoreError> {
         let Some(item) = self.item(Kind::Snapshot, id)? else { return Ok(None) };
         let directory = self.kind_path(Kind::Snapshot, id);

@@ -12,8 +12,8 @@ use rusqlite::TransactionBehavior;
 
 use super::{Store, StoreError, now};
 
-/// A file that was changed this short before it was read may be changed again without a trace in its times, since file systems keep
-/// them as coarsely as two seconds (the "racy" entries of git's index). Its digest is not remembered.
+/// A file that was changed this short before it was read may be changed again without a trace in its times, since file
+/// systems keep them as coarsely as two seconds (the "racy" entries of git's index). Its digest is not remembered.
 const RACY_NANOSECONDS: i128 = 2_000_000_000;
 
 /// What is remembered of the files below one directory.
@@ -94,7 +94,8 @@ impl StatCache<'_> {
         Some(row.digest)
     }
 
-    /// Remembers the digest of the file at `path`. `meta` comes from a `stat` made at `read_at`, before the content was read.
+    /// Remembers the digest of the file at `path`. `meta` comes from a `stat` made at `read_at`, before the content was
+    /// read.
     pub fn record(&mut self, path: &TreePath, meta: &Metadata, digest: Digest, read_at: SystemTime) {
         let stamp = Stamp::of(meta);
         if !stamp.is_racy(read_at) {
@@ -103,7 +104,8 @@ impl StatCache<'_> {
         }
     }
 
-    /// Keeps what was recorded or found, and forgets the files below the root that were neither. Writes nothing when nothing changed.
+    /// Keeps what was recorded or found, and forgets the files below the root that were neither. Writes nothing when
+    /// nothing changed.
     pub fn save(self) -> Result<(), StoreError> {
         let Self { store, root, known, seen, changed } = self;
         if !changed && seen.len() == known.len() {
