@@ -2,9 +2,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Digest, TreePath};
+use crate::{Digest, Hasher, TreePath};
 
 /// One path of a tree with its metadata. There is no time in it: who writes an archive decides that.
 #[derive(Debug, Clone)]
@@ -72,6 +73,7 @@ pub struct Content {
 enum Source {
     Bytes(Arc<[u8]>),
     File { file: Arc<File>, offset: u64 },
+    Path(Arc<Path>),
 }
 
 impl Content {
@@ -84,6 +86,12 @@ impl Content {
     /// `len` bytes at `offset` of an open file that nobody changes, known to have this digest.
     pub fn in_file(file: Arc<File>, offset: u64, len: u64, digest: Digest) -> Self {
         Self { digest, len, source: Source::File { file, offset } }
+    }
+
+    /// The `len` bytes of the file at `path`, which had this digest when somebody looked. It is opened when it is read, and a file
+    /// that has changed by then is an error at the end of reading.
+    pub fn at_path(path: impl Into<Arc<Path>>, len: u64, digest: Digest) -> Self {
+        Self { digest, len, source: Source::Path(path.into()) }
     }
 
     /// The digest of the bytes.
@@ -103,7 +111,7 @@ impl Content {
 
     /// Reads it from the start. Readers of one content do not disturb each other.
     pub fn reader(&self) -> ContentReader<'_> {
-        ContentReader { content: self, at: 0 }
+        ContentReader { content: self, at: 0, open: None }
     }
 
     /// All of it, in memory. For what is known to be small.
@@ -119,10 +127,15 @@ impl Content {
 pub struct ContentReader<'a> {
     content: &'a Content,
     at: u64,
+    /// The file behind a path, and what came of it so far.
+    open: Option<(File, Hasher)>,
 }
 
 impl Read for ContentReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Source::Path(path) = &self.content.source {
+            return self.read_path(path, buffer);
+        }
         let left = self.content.len - self.at;
         let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         if want == 0 {
@@ -135,11 +148,32 @@ impl Read for ContentReader<'_> {
                 want
             }
             Source::File { file, offset } => file.read_at(&mut buffer[..want], offset + self.at)?,
+            Source::Path(_) => 0,
         };
         if read == 0 {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file under a content was cut short"));
         }
         self.at += read as u64;
+        Ok(read)
+    }
+}
+
+impl ContentReader<'_> {
+    fn read_path(&mut self, path: &Path, buffer: &mut [u8]) -> io::Result<usize> {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        let (file, hasher) = match &mut self.open {
+            Some(open) => open,
+            closed => closed.insert((File::open(path)?, Hasher::new())),
+        };
+        let read = file.read(buffer)?;
+        hasher.update(&buffer[..read]);
+        self.at += read as u64;
+        let changed = self.at > self.content.len || (read == 0 && hasher.clone().finish().0 != self.content.digest);
+        if changed {
+            return Err(io::Error::other(format!("`{}` changed while it was read", path.display())));
+        }
         Ok(read)
     }
 }
@@ -228,3 +262,21 @@ impl IntoIterator for Tree {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("two different entries want `{0}`")]
 pub struct Collision(pub TreePath);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_changes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "before").unwrap();
+        let content = Content::at_path(path.as_path(), 6, Digest::of(b"before"));
+        assert_eq!(content.read().unwrap(), b"before");
+        for other in ["After!", "befor", "before and after"] {
+            std::fs::write(&path, other).unwrap();
+            assert!(content.read().is_err(), "{other}");
+        }
+    }
+}
