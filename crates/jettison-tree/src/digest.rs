@@ -97,7 +97,7 @@ impl<'de> Deserialize<'de> for Digest {
 pub struct DigestError(String);
 
 /// Computes a [`Digest`] of what is written to it, and counts the bytes.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Hasher {
     sha: sha2::Sha256,
     len: u64,

@@ -163,10 +163,10 @@ impl ContentReader<'_> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        let (file, hasher) = match &mut self.open {
-            Some(open) => open,
-            closed => closed.insert((File::open(path)?, Hasher::new())),
-        };
+        if self.open.is_none() {
+            self.open = Some((File::open(path)?, Hasher::new()));
+        }
+        let Some((file, hasher)) = &mut self.open else { return Ok(0) };
         let read = file.read(buffer)?;
         hasher.update(&buffer[..read]);
         self.at += read as u64;
