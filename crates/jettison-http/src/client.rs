@@ -185,7 +185,7 @@ impl Client {
                 result
             }
         };
-        let (parts, body) = result.map_err(|e| from_ureq(url, e))?.into_parts();
+        let (parts, body) = result.map_err(|e| from_ureq(url, proxy, e))?.into_parts();
         let mut headers = Headers::default();
         for (name, value) in &parts.headers {
             headers.push(name.as_str(), String::from_utf8_lossy(value.as_bytes()));
@@ -383,7 +383,10 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-fn from_ureq(url: &Url, error: ureq::Error) -> HttpError {
+fn from_ureq(url: &Url, proxy: Option<&str>, error: ureq::Error) -> HttpError {
+    if let (Some(proxy), ureq::Error::ConnectProxyFailed(reason)) = (proxy, &error) {
+        return HttpError::Proxy { proxy: redact(proxy).into_owned(), reason: reason.clone() };
+    }
     let url = redact(url.as_str()).into_owned();
     let reason = match &error {
         ureq::Error::HostNotFound => "the host's name is not known".to_owned(),

@@ -63,6 +63,17 @@ pub struct Partial {
     pub total: u64,
 }
 
+/// A document in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// The bytes, unpacked.
+    pub bytes: Vec<u8>,
+    /// The header fields that came with it.
+    pub headers: Headers,
+    /// Where it came from, after redirects: what its relative links are relative to.
+    pub url: url::Url,
+}
+
 /// Where a download goes on after a cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
@@ -87,6 +98,41 @@ impl Client {
         let mut bytes = Vec::new();
         self.download(url, &DownloadWant::at_most(limit), &mut bytes, &|_| {})?;
         Ok(bytes)
+    }
+
+    /// Fetches a document to be read here and now, such as the page of an index: packed on its way where the server does that, and
+    /// anew from the start where it was cut. The limit counts the unpacked bytes.
+    pub fn document(&self, url: &str, headers: &[(&str, &str)], limit: u64) -> Result<Document, HttpError> {
+        let request = Request::new(Method::Get, url).headers(headers).header("Accept-Encoding", "gzip");
+        let mut attempt = 0;
+        loop {
+            let mut answer = self.send(&request)?.success()?;
+            let (url, headers) = (answer.url().clone(), answer.headers.clone());
+            let packed = headers.get("content-encoding").is_some_and(|c| matches!(c.trim(), "gzip" | "x-gzip"));
+            let length = headers.number("content-length").filter(|_| !packed);
+            let mut bytes = Vec::new();
+            let read = if packed {
+                flate2::read::MultiGzDecoder::new(&mut answer).take(limit + 1).read_to_end(&mut bytes)
+            } else {
+                answer.by_ref().take(limit + 1).read_to_end(&mut bytes)
+            };
+            let shown = || redact(url.as_str()).into_owned();
+            if bytes.len() as u64 > limit {
+                return Err(HttpError::TooLarge { url: shown(), limit });
+            }
+            let reason = match read {
+                Ok(_) if length.is_none_or(|length| length <= bytes.len() as u64) => {
+                    answer.discard();
+                    return Ok(Document { bytes, headers, url });
+                }
+                Ok(_) => "the connection was closed".to_owned(),
+                Err(e) => e.to_string(),
+            };
+            if !self.wait(attempt) {
+                return Err(HttpError::Cut { url: shown(), at: bytes.len() as u64, reason });
+            }
+            attempt += 1;
+        }
     }
 
     /// Fetches a part by `Range` (RFC 9110 §14). A server that ignores it gives [`HttpError::NoRange`].
@@ -153,7 +199,13 @@ impl Client {
         let mut attempt = 0;
         loop {
             let before = state.at;
-            let answer = open(resume.as_ref())?.success()?;
+            let answer = open(resume.as_ref())?;
+            if answer.status == 416 && state.at > 0 && want.digest.is_some() {
+                // There is no rest: it was cut behind its last byte.
+                answer.discard();
+                break;
+            }
+            let answer = answer.success()?;
             let validator = validator(&answer.headers);
             let cut = match state.take(answer, out, progress)? {
                 None => break,

@@ -4,7 +4,7 @@
 //!    environment here; the caller passes the values.
 //! 2. [`Client::send`] makes one exchange: it chooses the connection, follows redirects without ever showing credentials to another
 //!    host, and repeats what may be repeated ([`Request::repeatable`]) on the schedule of [`Options::backoff`].
-//! 3. [`Client::get`], [`Client::bytes`], [`Client::get_range`] and [`Client::download`] stand on it. A download that
+//! 3. [`Client::get`], [`Client::document`], [`Client::bytes`], [`Client::get_range`] and [`Client::download`] stand on it. A download that
 //!    is cut goes on where it stopped, and what comes is checked against its [`DownloadWant`].
 //! 4. [`wire`] speaks HTTP/1.1 over any stream, for Unix sockets and for plain HTTP through a proxy.
 //!
@@ -23,7 +23,7 @@ mod retry;
 pub mod wire;
 
 pub use client::Client;
-pub use download::{DownloadWant, Partial, RangeWant, Resume};
+pub use download::{Document, DownloadWant, Partial, RangeWant, Resume};
 pub use error::HttpError;
 pub use message::{Body, Headers, Method, Request, Response};
 pub use netrc::{Credentials, Netrc, NetrcError};

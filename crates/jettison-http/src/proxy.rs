@@ -1,9 +1,12 @@
+use std::fmt;
 use std::net::IpAddr;
 
 use url::Url;
 
+use crate::redact;
+
 /// The values of `http_proxy`, `https_proxy`, `all_proxy` and `no_proxy`, as the caller found them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct ProxySettings {
     /// For `http://` URLs.
     pub http: Option<String>,
@@ -13,6 +16,19 @@ pub struct ProxySettings {
     pub all: Option<String>,
     /// Comma-separated: a domain (with everything below it), `.domain`, `*.domain`, `host:port`, an address, a CIDR block, or `*`.
     pub no_proxy: Option<String>,
+}
+
+/// Without passwords.
+impl fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |proxy: &Option<String>| proxy.as_deref().map(|proxy| redact(proxy).into_owned());
+        f.debug_struct("ProxySettings")
+            .field("http", &shown(&self.http))
+            .field("https", &shown(&self.https))
+            .field("all", &shown(&self.all))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
 }
 
 impl ProxySettings {

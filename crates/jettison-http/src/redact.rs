@@ -13,7 +13,7 @@ pub fn redact(url: &str) -> Cow<'_, str> {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let rest = &url[authority..];
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    let at_sign = if authority == 0 { None } else { rest[..end].rfind('@') };
+    let at_sign = rest[..end].rfind('@');
     let query = url
         .find('?')
         .map(|at| at + 1)
@@ -68,6 +68,8 @@ mod tests {
             ("https://me:pw@s3/b?a=1&sig=x", "https://***@s3/b?a=1&sig=***"),
             ("https://me:pw@[::bad", "https://***@[::bad"),
             ("file:///a@b/c", "file:///a@b/c"),
+            ("me:pw@proxy:3128", "***@proxy:3128"),
+            ("user@host/path@x", "***@host/path@x"),
         ] {
             assert_eq!(redact(url), shown);
         }

@@ -7,6 +7,8 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use jettison_http::{Body, Client, DownloadWant, HttpError, Method, Netrc, Options, ProxySettings, RangeWant, Request};
 use jettison_testkit::HttpServer;
 use jettison_testkit::http::{Fault, Response};
@@ -253,4 +255,37 @@ fn connections_are_used_again() {
         client.send(&Request::new(Method::Get, format!("http://{address}/{path}"))).unwrap().discard();
     }
     server.join().unwrap();
+}
+
+#[test]
+fn documents_are_unpacked_and_fetched_again_when_cut() {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::default());
+    packed.write_all(&[b'x'; 5000]).unwrap();
+    let packed = packed.finish().unwrap();
+    let server = HttpServer::start(move |request| match request.path.as_str() {
+        "/moved" => Response::status(301).header("Location", "/simple/"),
+        _ => Response::typed("text/html", packed.clone()).header("Content-Encoding", "gzip"),
+    });
+    server.fault(Fault::cut_body_at(15).on("/simple/"));
+    let document = client().document(&server.url("/moved"), &[("Accept", "text/html")], 5000).unwrap();
+    assert_eq!((document.bytes.len(), document.url.path()), (5000, "/simple/"));
+    assert_eq!(document.headers.get("content-type"), Some("text/html"));
+    assert_eq!(server.requests().last().unwrap().header("accept-encoding"), Some("gzip"));
+    let bomb = client().document(&server.url("/simple/"), &[], 4999).unwrap_err();
+    assert!(matches!(bomb, HttpError::TooLarge { limit: 4999, .. }));
+    server.fault(Fault::cut_body_at(15).always());
+    assert!(client().document(&server.url("/simple/"), &[], 5000).unwrap_err().is_transient());
+    assert_eq!(client().document(&fox().url("/f"), &[], 100).unwrap().bytes, TEXT);
+}
+
+#[test]
+fn a_proxy_that_refuses_is_named_without_its_password() {
+    let proxy = HttpServer::start(|_| Response::status(407));
+    let settings = ProxySettings { https: Some(proxy.url_as("me", "secret", "")), ..Default::default() };
+    assert!(!format!("{settings:?}").contains("secret"));
+    let client = Client::new(Options { proxy: settings, ..options() }).unwrap();
+    let error = client.bytes("https://index.test/", 9).unwrap_err();
+    let told = error.to_string();
+    assert!(matches!(error, HttpError::Proxy { .. }) && !error.is_transient(), "{told}");
+    assert!(told.contains("407") && !told.contains("secret"), "{told}");
 }
