@@ -19,6 +19,7 @@ mod modules;
 mod record;
 mod script;
 pub mod trim;
+mod write;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 //!    asked of the machine that this runs on.
 //! 3. [`Marker::evaluate`] decides.
 
+mod parse;
+
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,11 +17,8 @@ use pep440_rs::{Version, VersionSpecifier};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::name::{NormalizedName, normalize};
-use crate::scan::{Pep508Error, Scanner, is_word};
+use crate::scan::{Pep508Error, Scanner};
 use crate::tags::Target;
-
-/// Parentheses deeper than this are an attack on the stack.
-const NESTING_LIMIT: usize = 64;
 
 /// A marker expression. The default is the one that always holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,7 +195,7 @@ impl Marker {
         if scanner.peek().is_none() {
             return Ok(Self::default());
         }
-        let expression = alternatives(scanner, 0)?;
+        let expression = parse::alternatives(scanner, 0)?;
         scanner.skip_space();
         match scanner.peek() {
             None => Ok(Self(Some(Box::new(expression)))),
@@ -321,129 +320,6 @@ fn compare_text(left: &str, operator: Operator, right: &str) -> bool {
     }
 }
 
-fn alternatives(scanner: &mut Scanner<'_>, depth: usize) -> Result<Expression, Pep508Error> {
-    chain(scanner, "or", Expression::Or, |scanner| {
-        chain(scanner, "and", Expression::And, |scanner| term(scanner, depth))
-    })
-}
-
-/// One or more parts with `word` between them.
-fn chain(
-    scanner: &mut Scanner<'_>,
-    word: &str,
-    join: fn(Vec<Expression>) -> Expression,
-    mut part: impl FnMut(&mut Scanner<'_>) -> Result<Expression, Pep508Error>,
-) -> Result<Expression, Pep508Error> {
-    let first = part(scanner)?;
-    let mut parts = vec![first];
-    loop {
-        scanner.skip_space();
-        if !scanner.eat_word(word) {
-            break;
-        }
-        parts.push(part(scanner)?);
-    }
-    Ok(if parts.len() == 1 { parts.remove(0) } else { join(parts) })
-}
-
-fn term(scanner: &mut Scanner<'_>, depth: usize) -> Result<Expression, Pep508Error> {
-    scanner.skip_space();
-    let open = scanner.at();
-    if scanner.eat("(") {
-        if depth == NESTING_LIMIT {
-            return Err(scanner.error_at(open, format!("parentheses are nested more than {NESTING_LIMIT} deep")));
-        }
-        let inner = alternatives(scanner, depth + 1)?;
-        scanner.skip_space();
-        if !scanner.eat(")") {
-            return Err(scanner.error(format!("expected `)`, found {}", scanner.found())));
-        }
-        return Ok(inner);
-    }
-    let left = operand(scanner)?;
-    scanner.skip_space();
-    let operator_at = scanner.at();
-    let operator = operator(scanner)?;
-    scanner.skip_space();
-    let right = operand(scanner)?;
-    check(&left, operator, &right).map_err(|what| scanner.error_at(operator_at, what))?;
-    Ok(Expression::Compare { left, operator, right })
-}
-
-fn operand(scanner: &mut Scanner<'_>) -> Result<Operand, Pep508Error> {
-    let at = scanner.at();
-    if let Some(quote @ ('"' | '\'')) = scanner.peek() {
-        scanner.eat(if quote == '"' { "\"" } else { "'" });
-        let text = scanner.take_while(|c| c != quote);
-        if !scanner.eat(if quote == '"' { "\"" } else { "'" }) {
-            return Err(scanner.error_at(at, "the quote is not closed"));
-        }
-        return Ok(Operand::Literal(text.to_owned()));
-    }
-    let word = scanner.take_while(is_word);
-    if word.is_empty() {
-        return Err(scanner.error(format!("expected a variable or a quoted value, found {}", scanner.found())));
-    }
-    match VARIABLES.iter().find(|(name, _)| *name == word) {
-        Some((_, variable)) => Ok(Operand::Variable(*variable)),
-        None => {
-            let near = VARIABLES.iter().map(|(name, _)| (strsim::damerau_levenshtein(name, word), name)).min();
-            let near = near.filter(|(distance, _)| *distance < 4).map(|(_, name)| format!("; did you mean `{name}`?"));
-            Err(scanner.error_at(at, format!("`{word}` is no marker variable{}", near.unwrap_or_default())))
-        }
-    }
-}
-
-fn operator(scanner: &mut Scanner<'_>) -> Result<Operator, Pep508Error> {
-    if scanner.eat_word("in") {
-        return Ok(Operator::In);
-    }
-    if scanner.eat_word("not") {
-        scanner.skip_space();
-        if scanner.eat_word("in") {
-            return Ok(Operator::NotIn);
-        }
-        return Err(scanner.error(format!("expected `in` after `not`, found {}", scanner.found())));
-    }
-    let sign = SIGNS.iter().find(|(sign, _)| scanner.rest().starts_with(sign));
-    let (sign, operator) =
-        sign.ok_or_else(|| scanner.error(format!("expected an operator, found {}", scanner.found())))?;
-    scanner.eat(sign);
-    Ok(*operator)
-}
-
-/// Refuses comparisons that have no meaning, so that evaluation always has one.
-fn check(left: &Operand, operator: Operator, right: &Operand) -> Result<(), String> {
-    use Variable::{DependencyGroups, Extra, Extras};
-    let sign = operator.text();
-    for (side, other, is_right) in [(left, right, false), (right, left, true)] {
-        let Operand::Variable(variable) = side else { continue };
-        let name = variable.name();
-        match variable {
-            Extra if !matches!(operator, Operator::Equal | Operator::Unequal) => {
-                return Err(format!("`extra` compares with `==` and `!=`, not with `{sign}`"));
-            }
-            Extras | DependencyGroups if !is_right || !matches!(operator, Operator::In | Operator::NotIn) => {
-                return Err(format!("`{name}` is a set: write `\"name\" in {name}`"));
-            }
-            Extra | Extras | DependencyGroups if matches!(other, Operand::Variable(_)) => {
-                return Err(format!("`{name}` compares with a quoted name"));
-            }
-            _ => {}
-        }
-    }
-    let compatible = || match (left, right) {
-        (Operand::Variable(variable), Operand::Literal(text)) if variable.is_version() => {
-            VersionSpecifier::from_str(&format!("~={text}")).is_ok()
-        }
-        _ => false,
-    };
-    if operator == Operator::Compatible && !compatible() {
-        return Err("`~=` compares a version variable with a version such as \"3.9\"".to_owned());
-    }
-    Ok(())
-}
-
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map_or(Ok(()), |expression| fmt::Display::fmt(expression, f))
@@ -499,129 +375,4 @@ impl<'de> Deserialize<'de> for Marker {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tags::{Arch, Libc};
-
-    fn environment(python: &str) -> MarkerEnvironment {
-        let libc = Libc::Glibc { major: 2, minor: 41 };
-        MarkerEnvironment::for_target(&Target::new(python.parse().unwrap(), Arch::X86_64, libc))
-    }
-
-    fn names(names: &[&str]) -> BTreeSet<NormalizedName> {
-        names.iter().map(|name| NormalizedName::parse(name).unwrap()).collect()
-    }
-
-    #[test]
-    fn markers_decide_as_the_specification_says() {
-        let environment = environment("3.13.5");
-        for (marker, holds) in [
-            ("", true),
-            ("python_version >= '3.9'", true),
-            ("python_version < \"3.9\"", false),
-            ("python_version >= \"3.9\" and python_version < \"3.13\"", false),
-            ("'3.9' <= python_version", true),
-            ("python_version == '3.*'", true),
-            ("python_version ~= '3.9'", true),
-            ("python_full_version ~= '3.12.0'", false),
-            ("python_full_version === '3.13.5'", true),
-            ("python_version in '3.12 3.13'", true),
-            ("python_version not in '2.7, 3.0'", true),
-            ("sys_platform == 'linux' or os_name == 'nt' and os_name == 'java'", true),
-            ("(sys_platform == 'linux' or os_name == 'nt') and os_name == 'java'", false),
-            ("sys_platform!='win32'and(platform_machine=='x86_64')", true),
-            ("'linux' in sys_platform", true),
-            ("'arm' not in platform_machine", true),
-            ("platform_python_implementation != 'PyPy'", true),
-            ("python_implementation == 'CPython' and os.name == 'posix'", true),
-            ("platform_release >= '20.9.0'", false),
-            ("implementation_name == \"cpython\"", true),
-            ("implementation_version >= '3.13'", true),
-            ("platform_version == ''", true),
-            ("extra == 'test'", false),
-            ("extra != 'test'", true),
-        ] {
-            assert_eq!(Marker::parse(marker).unwrap().applies(&environment), holds, "{marker}");
-        }
-    }
-
-    #[test]
-    fn a_prerelease_interpreter_is_older_than_its_release() {
-        let marker = Marker::parse("python_full_version >= '3.15.0'").unwrap();
-        assert!(!marker.applies(&environment("3.15.0b2")));
-        assert!(Marker::parse("python_version >= '3.15'").unwrap().applies(&environment("3.15.0b2")));
-    }
-
-    #[test]
-    fn extras_and_groups_are_sets() {
-        let environment = environment("3.13.5");
-        let (extras, groups) = (names(&["Fast_API", "b"]), names(&["dev"]));
-        for (marker, holds) in [
-            ("extra == 'fast-api'", true),
-            ("'FAST.api' == extra", true),
-            ("extra == 'fast-api' and extra == 'b'", true),
-            ("extra != 'b'", false),
-            ("'fast_api' in extras", true),
-            ("'c' in extras or 'dev' in dependency_groups", true),
-            ("'dev' not in dependency_groups", false),
-        ] {
-            assert_eq!(Marker::parse(marker).unwrap().evaluate(&environment, &extras, &groups), holds, "{marker}");
-        }
-    }
-
-    #[test]
-    fn what_has_no_meaning_is_refused_with_a_column() {
-        let errors: Vec<_> = [
-            "python_versoin > '3'",
-            "python_version > 3.9",
-            "python_version '3'",
-            "python_version >= '3.9",
-            "(os_name == 'nt'",
-            "os_name == 'nt' os_name",
-            "os_name ~= 'nt'",
-            "extra in 'a b'",
-            "extras == 'a'",
-            "os_name not 'nt'",
-            "os_name == 'nt' and",
-        ]
-        .iter()
-        .map(|bad| Marker::parse(bad).unwrap_err().to_string())
-        .collect();
-        insta::assert_snapshot!(errors.join("\n"), @r#"
-        `python_versoin` is no marker variable; did you mean `python_version`?, at column 1 of `python_versoin > '3'`
-        `3.9` is no marker variable, at column 18 of `python_version > 3.9`
-        expected an operator, found `'`, at column 16 of `python_version '3'`
-        the quote is not closed, at column 19 of `python_version >= '3.9`
-        expected `)`, found the end, at column 17 of `(os_name == 'nt'`
-        expected `and`, `or` or the end, found `o`, at column 17 of `os_name == 'nt' os_name`
-        `~=` compares a version variable with a version such as "3.9", at column 9 of `os_name ~= 'nt'`
-        `extra` compares with `==` and `!=`, not with `in`, at column 7 of `extra in 'a b'`
-        `extras` is a set: write `"name" in extras`, at column 8 of `extras == 'a'`
-        expected `in` after `not`, found `'`, at column 13 of `os_name not 'nt'`
-        expected a variable or a quoted value, found the end, at column 20 of `os_name == 'nt' and`
-        "#);
-        let deep = format!("{}os_name == 'nt'{}", "(".repeat(100_000), ")".repeat(100_000));
-        assert!(Marker::parse(&deep).is_err());
-        assert!(Marker::parse(&deep[..60_000]).unwrap_err().what.contains("nested"));
-    }
-
-    #[test]
-    fn markers_print_as_they_parse() {
-        for (marker, printed) in [
-            ("a", None),
-            ("os.name=='nt'", Some("os_name == \"nt\"")),
-            ("os_name == 'n\"t'", Some("os_name == 'n\"t'")),
-            (
-                "(os_name == 'a' or os_name == 'b') and extra=='c'",
-                Some("(os_name == \"a\" or os_name == \"b\") and extra == \"c\""),
-            ),
-            ("'x' not  in extras", Some("\"x\" not in extras")),
-        ] {
-            let parsed = Marker::parse(marker).ok();
-            assert_eq!(parsed.as_ref().map(Marker::to_string).as_deref(), printed, "{marker}");
-            if let Some(parsed) = parsed {
-                assert_eq!(Marker::parse(&parsed.to_string()).unwrap(), parsed);
-            }
-        }
-    }
-}
+mod tests;
