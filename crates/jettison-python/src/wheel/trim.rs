@@ -207,6 +207,9 @@ impl TrimPlan {
         if below(&self.stray) {
             return Some(if top == "benchmarks" { Reason::Benchmarks } else { Reason::Documentation });
         }
+        if directory.split('/').any(|part| part == "_examples") {
+            return Some(Reason::Documentation);
+        }
         let (stem, suffix) = base.rsplit_once('.').unwrap_or((base, ""));
         if suffix == "pyc" && directory.ends_with("__pycache__") {
             return Some(Reason::Bytecode);
@@ -346,6 +349,7 @@ mod tests {
             ("p/py.typed", None, Some(Reason::TypeStubs)),
             ("p/__pycache__/x.cpython-312.pyc", Some(Reason::Bytecode), Some(Reason::Bytecode)),
             ("p/x.pyc", None, None),
+            ("p/_examples/extending.py", Some(Reason::Documentation), Some(Reason::Documentation)),
             ("p/locale/de/LC_MESSAGES/django.po", Some(Reason::TranslationSources), Some(Reason::TranslationSources)),
             ("p/locale/de/LC_MESSAGES/django.mo", None, None),
             ("p/locale/xx/LC_MESSAGES/django.po", None, None),
