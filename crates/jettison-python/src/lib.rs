@@ -9,7 +9,9 @@
 //! Versions and version specifiers are those of [`pep440_rs`]. This crate knows nothing of OCI or Debian, reads no
 //! environment variable and asks nothing of the machine it runs on.
 
+pub mod application;
 pub mod bytecode;
+pub mod command;
 pub mod direct;
 pub mod lock;
 pub mod marker;
@@ -21,6 +23,7 @@ pub mod requirement;
 pub mod requirements;
 mod scan;
 pub mod sdist;
+pub mod secrets;
 pub mod simple;
 pub mod syntax;
 pub mod tags;

@@ -332,19 +332,8 @@ pub enum LockError {
         target: String,
     },
     /// A package has no file that the target can install.
-    #[error("{place}: {name} {version}: {why}")]
-    NoArtifact {
-        /// Where.
-        place: Place,
-        /// The package.
-        name: NormalizedName,
-        /// Its version.
-        version: String,
-        /// What it has, and what is wanted.
-        why: String,
-        /// What to do about it.
-        hint: String,
-    },
+    #[error(transparent)]
+    NoArtifact(#[from] Box<NoArtifact>),
     /// Something depends on a package that the lock does not have.
     #[error("{file} has no {name} that {by} could use")]
     Missing {
@@ -383,6 +372,22 @@ pub enum LockError {
     },
 }
 
+/// A package of a lock has no file that the target can install.
+#[derive(Debug, thiserror::Error)]
+#[error("{place}: {name} {version}: {why}")]
+pub struct NoArtifact {
+    /// Where.
+    pub place: Place,
+    /// The package.
+    pub name: NormalizedName,
+    /// Its version.
+    pub version: String,
+    /// What it has, and what is wanted.
+    pub why: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
 impl LockError {
     fn invalid(place: &Place, what: impl Into<String>) -> Self {
         Self::Invalid { place: place.clone(), what: what.into(), hint: None }
@@ -395,7 +400,7 @@ impl LockError {
             Self::Invalid { hint, .. } => hint.clone(),
             Self::Python { .. } => Some("choose a Python that it is for, or lock again for this one".to_owned()),
             Self::Environment { .. } => Some("lock again with this platform among its environments".to_owned()),
-            Self::NoArtifact { hint, .. } => Some(hint.clone()),
+            Self::NoArtifact(e) => Some(e.hint.clone()),
             Self::Missing { renew, .. } => Some(format!("the lock is out of date: run `{renew}`")),
             Self::Unknown { known, .. } if known.is_empty() => Some("there are none".to_owned()),
             Self::Unknown { name, known, .. } => {

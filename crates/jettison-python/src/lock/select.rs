@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::choose;
-use super::{Edge, Lock, LockError, Locked, Origin, Package, Roots, Selection, Source};
+use super::{Edge, Lock, LockError, Locked, NoArtifact, Origin, Package, Roots, Selection, Source};
 use crate::direct::{archive_direct_url, vcs_direct_url};
 use crate::marker::MarkerEnvironment;
 use crate::name::NormalizedName;
@@ -131,23 +131,17 @@ impl Lock {
 impl Package {
     /// What to install of it; `None` for what is not to be installed.
     fn locked(&self, selection: &Selection<'_>) -> Result<Option<Locked>, LockError> {
-        let version = self.version.as_ref().map_or(String::new(), ToString::to_string);
         let python = &selection.tags.target().python;
         if let Some(wanted) = self.requires_python.as_ref().filter(|wanted| !wanted.contains(python)) {
-            return Err(LockError::NoArtifact {
-                place: self.place.clone(),
-                name: self.name.clone(),
-                version,
-                why: format!("it needs Python {wanted}, and the image has Python {python}"),
-                hint: "choose a Python that it supports, or lock again for this one".to_owned(),
-            });
+            let why = format!("it needs Python {wanted}, and the image has Python {python}");
+            return Err(
+                self.no_artifact(why, "choose a Python that it supports, or lock again for this one".to_owned())
+            );
         }
         let from_file = |subdirectory: &Option<String>| {
             let Selection { tags, no_binary, only_binary, .. } = selection;
-            let index = choose(&self.files, &self.name, tags, no_binary, only_binary).map_err(|(why, hint)| {
-                let (place, name, version) = (self.place.clone(), self.name.clone(), version.clone());
-                LockError::NoArtifact { place, name, version, why, hint }
-            })?;
+            let index = choose(&self.files, &self.name, tags, no_binary, only_binary)
+                .map_err(|(why, hint)| self.no_artifact(why, hint))?;
             let artifact = self.files[index].clone();
             Ok::<_, LockError>(match artifact.is_wheel() {
                 true => Source::Wheel(artifact),
@@ -186,6 +180,13 @@ impl Package {
             }
         };
         Ok(Some(Locked { name: self.name.clone(), version: self.version.clone(), source, index, direct_url }))
+    }
+}
+
+impl Package {
+    fn no_artifact(&self, why: String, hint: String) -> LockError {
+        let version = self.version.as_ref().map_or(String::new(), ToString::to_string);
+        Box::new(NoArtifact { place: self.place.clone(), name: self.name.clone(), version, why, hint }).into()
     }
 }
 
