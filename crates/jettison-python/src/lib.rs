@@ -5,6 +5,10 @@
 //! - [`wheel`]: a wheel is read, checked and installed into a tree; [`bytecode`] says where its compiled modules stand.
 //! - [`sdist`]: a source distribution is read and unpacked for a build.
 //! - [`metadata`]: what a distribution says about itself.
+//! - [`project`]: what a project declares, and where its dependencies are written down; [`requirements`] are pip's files.
+//! - [`lock`]: locks of every kind, and what they select for a target; [`simple`] reads the index pages for those without URLs.
+//! - [`command`]: how the project starts, found in its source as [`syntax`] reads it.
+//! - [`application`]: which of its files go into an image; [`secrets`] is what looks wrong in them.
 //!
 //! Versions and version specifiers are those of [`pep440_rs`]. This crate knows nothing of OCI or Debian, reads no
 //! environment variable and asks nothing of the machine it runs on.

@@ -87,7 +87,7 @@ const NAMES: [&str; 10] = [
     "CREDENTIAL",
 ];
 
-/// Parts of values that nobody takes for a secret.
+/// Parts of values that nobody takes for a secret; templates among them.
 const PLACEHOLDERS: [&str; 14] = [
     "change",
     "example",
@@ -99,10 +99,10 @@ const PLACEHOLDERS: [&str; 14] = [
     "fixme",
     "replace",
     "localhost",
-    "<",
-    "{",
-    "$",
     "***",
+    "${",
+    "{{",
+    "%(",
 ];
 
 /// Searches the content of `file`; what is not text yields nothing.
@@ -177,9 +177,9 @@ fn url_password(line: &str) -> Option<(&'static str, usize, &str)> {
 fn assignment<'a>(file: &str, line: &'a str) -> Option<(&'static str, usize, &'a str)> {
     let sign = line.find(['=', ':'])?;
     let name = line[..sign].trim_end_matches([' ', '\t', ':', '"', '\'', '?']);
-    let start =
-        name.rfind(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))).map_or(0, |at| at + 1);
-    let name = name[start..].to_ascii_uppercase().replace(['-', '.'], "_");
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let name = name.rsplit(|c| !is_part(c)).next().unwrap_or_default();
+    let name = name.to_ascii_uppercase().replace(['-', '.'], "_");
     if !NAMES.iter().any(|part| name.contains(part)) {
         return None;
     }
@@ -207,7 +207,7 @@ fn assignment<'a>(file: &str, line: &'a str) -> Option<(&'static str, usize, &'a
 
 fn is_placeholder(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
-    PLACEHOLDERS.iter().any(|part| lower.contains(part))
+    value.starts_with(['<', '{', '$', '[']) || PLACEHOLDERS.iter().any(|part| lower.contains(part))
 }
 
 /// Names, paths and sentences: letters with separators, and neither digits nor a change of case inside a part.
@@ -257,7 +257,7 @@ mod tests {
             ),
             (
                 "a.py",
-                "SECRET_KEY = 'django-insecure-8f#k2!x9@qz$w7'".replace('$', "s"),
+                "SECRET_KEY = 'django-insecure-8f#k2!x{9@qz$w7'".to_owned(),
                 "a.py:1:15 high-entropy secret djan…",
             ),
             ("a.py", "DB_PASSWORD: str = \"tR8x!kq02Lmz\"".to_owned(), "a.py:1:21 high-entropy secret tR8x…"),
@@ -294,6 +294,7 @@ mod tests {
             ("a.py", "PASSWORD_HASHERS = ['django.contrib.auth.hashers.Argon2PasswordHasher']"),
             ("a.py", "x = 'ghp_short'"),
             ("a.py", "TOKEN = ''"),
+            ("a.py", "é\u{fffd}token = ''"),
         ] {
             assert_eq!(search(file, text.as_bytes()), [], "{text}");
         }

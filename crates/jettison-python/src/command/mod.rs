@@ -2,10 +2,10 @@
 //!
 //! 1. A `Procfile`'s `web` line says it outright ([`procfile`]).
 //! 2. A console script of the project, where it starts a server itself, or where the source has no web application
-//!    ([`script`]).
-//! 3. Django, by its `manage.py` and the application in `asgi.py` or `wsgi.py` ([`django`]).
-//! 4. An application object or factory of a web framework, with the server that the dependencies hold ([`app`], [`server`]).
-//! 5. A program: `__main__.py`, a script with `if __name__ == "__main__"`, a lone `main.py` ([`script`]).
+//!    (`script`).
+//! 3. Django, by its `manage.py` and the application in `asgi.py` or `wsgi.py` (`django`).
+//! 4. An application object or factory of a web framework, with the server that the dependencies hold ([`app`], `server`).
+//! 5. A program: `__main__.py`, a script with `if __name__ == "__main__"`, a lone `main.py` (`script`).
 //!
 //! Every file that was looked at is kept with a verdict. What cannot be decided is [`StartCommand::Unclear`], with what was seen and how
 //! to say it; a syntax error in the file that would be started is an error with its place.

@@ -1,7 +1,8 @@
 //! What a resolution depends on, as one digest: a lock that carries it is followed as long as it is the same.
 //!
 //! The digest holds the requirements as they are parsed, so that a comment or another order of keys in a file changes nothing. It
-//! leaves out the file's other content, credentials in index URLs (a new token resolves to the same releases), and the time.
+//! leaves out the file's other content, credentials in index URLs (a new token resolves to the same releases), the time, and what
+//! lies behind direct references: a local directory whose own dependencies change must be named in [`Resolution::options`].
 
 use jettison_tree::{Digest, Hasher};
 

@@ -265,9 +265,9 @@ impl Reader<'_> {
                 add(kind.file_name().to_owned(), DependencySource::Lock(kind, path));
             }
         }
-        if let Some((path, source)) = self.requirements()? {
-            add(path, source);
-        }
+        // With another lock before it the file is not opened: its mistakes are not this build's.
+        let is_needed = sources.iter().all(|(_, source)| matches!(source, DependencySource::Lock(LockKind::Pylock, _)));
+        sources.extend(self.requirements(is_needed)?);
         let is_dynamic = ["dependencies", "install_requires", "**kwargs"];
         let is_dynamic = project.dynamic.iter().any(|key| is_dynamic.contains(&key.as_str()));
         let has_table =
@@ -319,8 +319,8 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    /// The requirements file to use.
-    fn requirements(&mut self) -> Result<Option<(String, DependencySource)>, ProjectError> {
+    /// The requirements file to use, read where it `is_needed`.
+    fn requirements(&mut self, is_needed: bool) -> Result<Option<(String, DependencySource)>, ProjectError> {
         let there: Vec<&str> = REQUIREMENTS.iter().copied().filter(|file| self.root.join(file).is_file()).collect();
         let Some(&chosen) = there.first() else {
             for name in self.names(".")?.into_iter().filter(|name| name.starts_with("requirements")) {
@@ -331,6 +331,9 @@ impl Reader<'_> {
         for &other in &there[1..] {
             // What `requirements.txt` includes or was compiled from is no rival of it.
             self.looked(other, format!("not used by itself: {chosen} goes before it"));
+        }
+        if !is_needed {
+            return Ok(Some((chosen.to_owned(), DependencySource::Requirements(vec![chosen.to_owned()]))));
         }
         let requirements = Requirements::read(self.root, &[chosen.to_owned()], &|_| None)?;
         let source = match requirements.is_locked() {

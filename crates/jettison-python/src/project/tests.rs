@@ -133,6 +133,8 @@ fn precedence() {
     assert!(matches!(read(&all).declared_source, DependencySource::Lock(LockKind::Uv, _)));
     let project = read(&[("requirements.txt", "flask\n"), ("requirements.in", "flask"), all[5]]);
     assert_eq!(project.dependency_source, DependencySource::Requirements(vec!["requirements.txt".to_owned()]));
+    let project = read(&[("uv.lock", ""), ("requirements.txt", "what is this >>")]);
+    assert!(matches!(project.dependency_source, DependencySource::Lock(LockKind::Uv, _)));
     let project = read(&[("requirements/prod.txt", "-r base.txt\n"), ("requirements/base.txt", "flask\n")]);
     assert_eq!(project.dependency_source, DependencySource::Requirements(vec!["requirements/prod.txt".to_owned()]));
     let project = read(&[("requirements-dev.txt", "pytest\n"), ("main.py", "")]);

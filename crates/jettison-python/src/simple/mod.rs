@@ -4,7 +4,8 @@
 //!    joined with the page's.
 //! 2. [`choose`] finds the file of a page that a lock means: by name and hash, or by hash alone.
 
-use std::borrow::Cow;
+mod html;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_tree::Digest;
@@ -202,7 +203,7 @@ pub fn parse_html(bytes: &[u8], url: &str) -> Result<Vec<IndexFile>, IndexError>
     let text = String::from_utf8_lossy(bytes);
     let mut base = base_url(url)?;
     let mut files = Vec::new();
-    for tag in tags(&text) {
+    for tag in html::tags(&text) {
         match tag.name.as_str() {
             "meta" if tag.get("name") == Some("pypi:repository-version") => {
                 check_version(url, tag.get("content").unwrap_or_default())?;
@@ -321,109 +322,6 @@ fn hash_of_fragment(fragment: &str) -> Option<(String, String)> {
     let (algorithm, hex) =
         fragment.split('&').find_map(|pair| pair.split_once('=').filter(|(key, _)| known.contains(key)))?;
     Some((algorithm.to_owned(), hex.to_ascii_lowercase()))
-}
-
-/// A start tag with its attributes.
-struct Tag {
-    name: String,
-    attributes: Vec<(String, String)>,
-}
-
-impl Tag {
-    fn get(&self, name: &str) -> Option<&str> {
-        self.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The start tags of a page, by the tokenizer's rules (HTML standard, 13.2.5) as far as tags need them; comments are passed over.
-fn tags(text: &str) -> Vec<Tag> {
-    let mut tags = Vec::new();
-    let mut rest = text;
-    while let Some(start) = rest.find('<') {
-        rest = &rest[start + 1..];
-        if let Some(comment) = rest.strip_prefix("!--") {
-            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
-            continue;
-        }
-        if !rest.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            continue;
-        }
-        let end = rest.find(|c: char| c.is_whitespace() || c == '>' || c == '/').unwrap_or(rest.len());
-        let mut tag = Tag { name: rest[..end].to_ascii_lowercase(), attributes: Vec::new() };
-        rest = attributes(&rest[end..], &mut tag.attributes);
-        tags.push(tag);
-    }
-    tags
-}
-
-/// Reads attributes up to the `>`, and returns what follows it.
-fn attributes<'a>(text: &'a str, attributes: &mut Vec<(String, String)>) -> &'a str {
-    let mut rest = text;
-    loop {
-        rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '/');
-        if let Some(after) = rest.strip_prefix('>') {
-            return after;
-        }
-        let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '=' | '>' | '/')).unwrap_or(rest.len());
-        // A stray `=` cannot start a name; step over it, so that this ends.
-        let end = if end == 0 { rest.chars().next().map_or(0, char::len_utf8) } else { end };
-        if end == 0 {
-            return "";
-        }
-        let name = rest[..end].to_ascii_lowercase();
-        rest = rest[end..].trim_start();
-        let Some(value) = rest.strip_prefix('=') else {
-            attributes.push((name, String::new()));
-            continue;
-        };
-        let value = value.trim_start();
-        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''));
-        let (raw, after) = match quote {
-            Some(quote) => value[1..].split_once(quote).unwrap_or((&value[1..], "")),
-            None => value.split_at(value.find(|c: char| c.is_whitespace() || c == '>').unwrap_or(value.len())),
-        };
-        attributes.push((name, unescape(raw).into_owned()));
-        rest = after;
-    }
-}
-
-/// Resolves the character references that occur in attributes of index pages.
-fn unescape(text: &str) -> Cow<'_, str> {
-    if !text.contains('&') {
-        return Cow::Borrowed(text);
-    }
-    let mut plain = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        plain.push_str(&rest[..at]);
-        let (name, after) = match rest[at + 1..].split_once(';') {
-            Some((name, after)) if name.len() <= 8 => (name, after),
-            _ => ("", &rest[at + 1..]),
-        };
-        let number = name.strip_prefix('#').and_then(|number| match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok(),
-            None => number.parse().ok(),
-        });
-        let c = match name {
-            "lt" => Some('<'),
-            "gt" => Some('>'),
-            "amp" => Some('&'),
-            "quot" => Some('"'),
-            "apos" => Some('\''),
-            _ => number.and_then(char::from_u32),
-        };
-        match c {
-            Some(c) => {
-                plain.push(c);
-                rest = after;
-            }
-            None => {
-                plain.push('&');
-                rest = &rest[at + 1..];
-            }
-        }
-    }
-    Cow::Owned(plain + rest)
 }
 
 #[cfg(test)]
