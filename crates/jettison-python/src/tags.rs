@@ -316,7 +316,7 @@ impl Tags {
 }
 
 /// A platform tag without the version of its C library or system: `manylinux x86_64`, `macosx`, `win_amd64`.
-fn platform_family(platform: &str) -> String {
+pub(crate) fn platform_family(platform: &str) -> String {
     let family = platform.split('_').next().unwrap_or(platform);
     match family {
         "macosx" => "macOS".to_owned(),

@@ -12,6 +12,7 @@ mod artifact;
 pub mod inputs;
 mod pinned;
 mod pipfile;
+mod platform;
 mod poetry;
 mod pylock;
 mod select;
@@ -193,6 +194,8 @@ pub enum Source {
         artifact: Artifact,
         /// The directory in it that holds the project.
         subdirectory: Option<String>,
+        /// Why none of the wheels that the lock has of it will do, for a report.
+        no_wheel: Option<String>,
     },
     /// A directory on this machine, to be built.
     Directory {

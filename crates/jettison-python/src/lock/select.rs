@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::artifact::choose;
+use super::platform::check_platform;
 use super::{Edge, Lock, LockError, Locked, NoArtifact, Origin, Package, Roots, Selection, Source};
 use crate::direct::{archive_direct_url, vcs_direct_url};
 use crate::marker::MarkerEnvironment;
@@ -114,6 +115,9 @@ impl Lock {
                 });
             }
         }
+        if !selection.no_binary.all {
+            check_platform(by_name.values().copied(), selection.tags)?;
+        }
         by_name.values().filter_map(|package| package.locked(selection).transpose()).collect()
     }
 
@@ -145,7 +149,7 @@ impl Package {
             let artifact = self.files[index].clone();
             Ok::<_, LockError>(match artifact.is_wheel() {
                 true => Source::Wheel(artifact),
-                false => Source::Sdist { artifact, subdirectory: subdirectory.clone() },
+                false => Source::Sdist { artifact, subdirectory: subdirectory.clone(), no_wheel: self.why_built(tags) },
             })
         };
         let mut index = None;

@@ -42,7 +42,7 @@ fn shown(locked: &Locked) -> String {
     };
     let source = match &locked.source {
         Source::Wheel(artifact) => location(artifact),
-        Source::Sdist { artifact, subdirectory } => {
+        Source::Sdist { artifact, subdirectory, .. } => {
             format!("build {} {}", location(artifact), subdirectory.as_deref().unwrap_or(""))
         }
         Source::Directory { path, editable } => format!("directory {} {editable}", path.display()),
@@ -142,6 +142,27 @@ fn a_lock_for_another_platform_names_the_package_and_its_wheels() {
     let lock = pylock(&text).unwrap();
     let tags = tags("3.13.5", Arch::Aarch64);
     assert!(matches!(lock.select(&Selection::for_tags(&tags)), Err(LockError::NoArtifact(_))));
+}
+
+#[test]
+fn a_lock_for_one_platform_is_not_built_from_source_for_another() {
+    let package = |name: &str, tags: &str| {
+        format!(
+            "[[packages]]\nname = '{name}'\nversion = '1'\n\
+             sdist = {{url = 'https://f/{name}-1.tar.gz', hashes = {{sha256 = '{HASH}'}}}}\n\
+             wheels = [{{url = 'https://f/{name}-1-{tags}.whl', hashes = {{sha256 = '{HASH}'}}}}]\n"
+        )
+    };
+    let lock = |packages: &[String]| format!("lock-version = '1.0'\n{}", packages.concat());
+    let pure = package("pure", "py3-none-any");
+    let one = package("one", "cp313-cp313-manylinux_2_17_aarch64.manylinux2014_aarch64");
+    let other = package("other", "cp313-cp313-win_amd64");
+    insta::assert_snapshot!(select(pylock(&lock(&[pure.clone(), one.clone()])), "3.13.5", &[], &[]), @"pylock.toml:7:1: the lock was made for another platform (manylinux aarch64) than Linux x86_64 with glibc 2.41: of one it has only `one-1-cp313-cp313-manylinux_2_17_aarch64.manylinux2014_aarch64.whl` (lock for both, as `uv lock` does, or lock again for x86_64)");
+    // Wheels for several platforms, none of them this: then this package is really built here.
+    let tags = tags("3.13.5", Arch::X86_64);
+    let locked = pylock(&lock(&[pure, one, other])).unwrap().select(&Selection::for_tags(&tags)).unwrap();
+    let Source::Sdist { no_wheel: Some(why), .. } = &locked[0].source else { panic!("{locked:?}") };
+    assert!(why.starts_with("no wheel for cp313 on Linux x86_64"), "{why}");
 }
 
 #[test]
