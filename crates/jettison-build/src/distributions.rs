@@ -1,0 +1,236 @@
+//! The distributions of an image: from what is locked to installed files.
+//!
+//! 1. Every file is brought into the store: by its URL, from its path, or found on the pages of an index by its hash.
+//! 2. What has no wheel is built from source. 3. Each wheel is installed into a part of its own.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use jettison_engine::graph::{StageGraph, StepId};
+use jettison_python::lock::{Artifact, Location, Locked, Source as LockedSource};
+use jettison_python::requirements::FormatControl;
+use jettison_python::sdist::SdistFilename;
+use jettison_python::{NormalizedName, Tags, simple};
+
+use crate::error::{BuildError, Context as _};
+use crate::fetch::{Wanted, fetch_all};
+use crate::index::{Indexes, page};
+use crate::job::Job;
+use crate::lockfile::{LockedPackages, LockedSdist};
+use crate::part::Part;
+use crate::sdist::source::Source;
+use crate::sdist::{Builder, Prepared, solve_with_retries};
+use crate::settings::Trim;
+use crate::unpack::{UnpackWheel, WheelFile};
+
+/// A distribution whose file is in the store.
+enum Ready {
+    Wheel(WheelFile),
+    Source(Source),
+}
+
+/// What is installed, and what of it is to be locked.
+pub struct Installed {
+    /// The distributions, by name.
+    pub parts: Vec<Part>,
+    /// What was built from source, by `name version`.
+    pub sdists: BTreeMap<String, LockedSdist>,
+    /// The builder, where something was built.
+    pub tools: Option<LockedPackages>,
+}
+
+/// What was locked of earlier builds from source.
+pub struct Before<'a> {
+    /// By `name version`.
+    pub sdists: Option<&'a BTreeMap<String, LockedSdist>>,
+    /// The builder.
+    pub tools: Option<&'a LockedPackages>,
+}
+
+/// Installs what is locked.
+pub fn install(
+    job: &Job<'_>,
+    locked: &[Locked],
+    tags: &Tags,
+    indexes: &Indexes,
+    builder: &Builder<'_>,
+    before: &Before<'_>,
+    trim: Trim,
+) -> Result<Installed, BuildError> {
+    let scratch = job.store.scratch()?;
+    let chosen = choose_files(job, locked, tags, indexes)?;
+    let wanted: Vec<Wanted> = chosen.iter().filter_map(|(_, file)| file.as_ref()?.wanted.clone()).collect();
+    fetch_all(job, &wanted)?;
+    let mut ready = Vec::new();
+    for (one, file) in &chosen {
+        ready.push((*one, make_ready(job, one, file.as_ref(), scratch.path())?));
+    }
+    let label = |one: &Locked| match &one.version {
+        Some(version) => format!("{} {version}", one.name),
+        None => one.name.to_string(),
+    };
+    let has_source = ready.iter().any(|(_, ready)| matches!(ready, Ready::Source(_)));
+    if has_source && builder.base.machine.arch.as_str() != job.machine.machine {
+        let names: Vec<String> =
+            ready.iter().filter(|(_, ready)| matches!(ready, Ready::Source(_))).map(|(one, _)| label(one)).collect();
+        return Err(BuildError::new(format!(
+            "{} must be built from source, which takes a machine of the target's kind ({})",
+            names.join(", "),
+            builder.base.machine.arch
+        ))
+        .hint("build on such a machine, or take distributions that have wheels for it"));
+    }
+    let tools = if has_source { Some(builder.tools(before.tools)?) } else { None };
+    let mut prepared: Vec<Prepared> = Vec::new();
+    if let Some(tools) = &tools {
+        crate::choose::fetch(job, builder.archives.mirrors(), &tools.package)?;
+        for (one, ready) in &ready {
+            if let Ready::Source(source) = ready {
+                let locked = before.sdists.and_then(|sdists| sdists.get(&label(one)));
+                prepared.push(builder.prepare(one.name.as_str(), source.clone(), tools, locked)?);
+            }
+        }
+    }
+    let layout = builder.base.interpreter.layout()?;
+    let rebuild = |prepared: &[Prepared]| -> (StageGraph, Vec<StepId>) {
+        let mut graph = StageGraph::new();
+        let mut targets = Vec::new();
+        // What is built takes longest: its steps come first.
+        let mut order: Vec<usize> = (0..ready.len()).collect();
+        order.sort_by_key(|&at| matches!(ready[at].1, Ready::Wheel(_)));
+        for at in order {
+            let (one, file) = &ready[at];
+            let unpack = |file| UnpackWheel {
+                name: one.name.to_string(),
+                file,
+                layout: layout.clone(),
+                trim,
+                direct_url: one.direct_url.as_ref().map(ToString::to_string),
+            };
+            let step = match file {
+                Ready::Wheel(file) => graph.add(format!("install {}", one.name), &[], unpack(Some(file.clone()))),
+                Ready::Source(_) => {
+                    let prepared = prepared.iter().find(|prepared| prepared.name == one.name.as_str());
+                    let Some(prepared) = prepared else { continue };
+                    let built = builder.add_steps(&mut graph, prepared);
+                    graph.add(format!("install {}", one.name), &[built], unpack(None))
+                }
+            };
+            targets.push(step);
+        }
+        (graph, targets)
+    };
+    let outputs = match &tools {
+        Some(tools) => solve_with_retries(builder, &mut prepared, tools, rebuild)?,
+        None => {
+            let (graph, targets) = rebuild(&[]);
+            job.solve(&graph, &targets)?
+        }
+    };
+    let mut parts =
+        outputs.iter().map(|output| Part::open(job.store, output.get()?)).collect::<Result<Vec<_>, BuildError>>()?;
+    parts.sort_by(|a, b| a.facts.owner.cmp(&b.facts.owner));
+    let mut sdists = BTreeMap::new();
+    for (one, _) in ready.iter().filter(|(_, ready)| matches!(ready, Ready::Source(_))) {
+        if let Some(prepared) = prepared.iter().find(|prepared| prepared.name == one.name.as_str()) {
+            sdists.insert(label(one), prepared.locked.clone());
+        }
+    }
+    Ok(Installed { parts, sdists, tools })
+}
+
+/// A file of a distribution, chosen.
+struct Chosen {
+    artifact: Artifact,
+    subdirectory: Option<String>,
+    /// What to fetch; `None` for what is on this machine.
+    wanted: Option<Wanted>,
+}
+
+/// Finds out where the file of each distribution is. Directories and repositories have none.
+fn choose_files<'l>(
+    job: &Job<'_>,
+    locked: &'l [Locked],
+    tags: &Tags,
+    indexes: &Indexes,
+) -> Result<Vec<(&'l Locked, Option<Chosen>)>, BuildError> {
+    job.each(8, locked, |one| {
+        let (artifact, subdirectory) = match &one.source {
+            LockedSource::Wheel(artifact) => (artifact.clone(), None),
+            LockedSource::Sdist { artifact, subdirectory } => (artifact.clone(), subdirectory.clone()),
+            LockedSource::Listed { hashes } => {
+                (on_index(job, one, &one.name, simple::Wanted::Listed(hashes), tags, indexes)?, None)
+            }
+            LockedSource::Directory { .. } | LockedSource::Git(_) => return Ok((one, None)),
+        };
+        let artifact = match artifact.location {
+            Location::Index => {
+                let there = job.store.has(artifact.sha256)?;
+                if there {
+                    artifact
+                } else {
+                    on_index(job, one, &one.name, simple::Wanted::File(&artifact), tags, indexes)?
+                }
+            }
+            _ => artifact,
+        };
+        let wanted = match &artifact.location {
+            Location::Url(url) => Some(Wanted {
+                name: artifact.filename.clone(),
+                urls: vec![url.clone()],
+                digest: artifact.sha256,
+                size: artifact.size,
+            }),
+            Location::Path(_) | Location::Index => None,
+        };
+        Ok((one, Some(Chosen { artifact, subdirectory, wanted })))
+    })
+}
+
+fn on_index(
+    job: &Job<'_>,
+    one: &Locked,
+    name: &NormalizedName,
+    wanted: simple::Wanted<'_>,
+    tags: &Tags,
+    indexes: &Indexes,
+) -> Result<Artifact, BuildError> {
+    let urls = one.index.clone().map_or_else(|| indexes.urls(), |index| vec![index]);
+    let all = FormatControl::default;
+    let mut last = None;
+    for url in &urls {
+        match simple::choose(&page(job, url, name.as_str())?, name, wanted, tags, &all(), &all()) {
+            Ok(artifact) => return Ok(artifact),
+            Err(error) => last = Some(error),
+        }
+    }
+    match last {
+        Some(error) => Err(BuildError::from(error)).context(urls.join(", ")),
+        None => Err(BuildError::new(format!("there is no index to look for {name} on"))),
+    }
+}
+
+fn make_ready(
+    job: &Job<'_>,
+    one: &Locked,
+    chosen: Option<&Chosen>,
+    scratch: &std::path::Path,
+) -> Result<Ready, BuildError> {
+    let Some(Chosen { artifact, subdirectory, .. }) = chosen else {
+        return Ok(Ready::Source(match &one.source {
+            LockedSource::Directory { path, .. } => Source::directory(path, None)?,
+            LockedSource::Git(git) => Source::git(job, git, &scratch.join(one.name.as_str()))?,
+            _ => return Err(BuildError::new(format!("nothing says where {} is", one.name))),
+        }));
+    };
+    if let Location::Path(path) = &artifact.location {
+        let file = fs::File::open(path).context(path.display())?;
+        job.store.put(file, Some(artifact.sha256)).context(path.display())?;
+    }
+    if artifact.is_wheel() {
+        return Ok(Ready::Wheel(WheelFile { filename: artifact.filename.clone(), digest: artifact.sha256 }));
+    }
+    let filename =
+        SdistFilename::parse_for(&artifact.filename, &one.name).map_err(|error| BuildError::new(error.to_string()))?;
+    Ok(Ready::Source(Source::sdist(filename, artifact.sha256, subdirectory.clone())))
+}

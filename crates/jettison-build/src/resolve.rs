@@ -1,0 +1,321 @@
+//! From a project to the distributions it needs: as its lock says, or as a resolver says, whose answer is kept as a lock.
+//!
+//! 1. A lock that the project has is followed. One that an earlier build had made is followed as long as what it was
+//! resolved from is the same. 2. Otherwise a pinned `uv` runs in the sandbox, on the very interpreter of the image, and writes a
+//! `pylock.toml` (PEP 751) for every platform. 3. The file is kept beside the project.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jettison_engine::graph::StageGraph;
+use jettison_engine::sandbox::Mount;
+use jettison_engine::store::Snapshot;
+use jettison_python::NormalizedName;
+use jettison_python::lock::{Lock, inputs};
+use jettison_python::project::{DependencySource, LockKind, Project};
+use jettison_python::requirements::Requirements;
+use jettison_tree::Digest;
+
+use crate::error::{BuildError, Context as _};
+use crate::fetch::{Wanted, fetch_all};
+use crate::index::{Indexes, page};
+use crate::interpreter::Interpreter;
+use crate::job::{Job, Progress};
+use crate::lockfile::write_whole;
+use crate::part::Part;
+use crate::rootfs;
+use crate::settings::Trim;
+use crate::tool::{Tool, bind};
+use crate::unpack::{UnpackWheel, WheelFile};
+
+/// The resolver: its wheels on the Python package index, by the machine that it runs on, with their digests.
+const UV: [(&str, &str, &str); 2] = [
+    (
+        "x86_64",
+        "uv-0.13.9-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+        "d7f459fe4fd247d830351c75686d3996ace3c6f3f728eb0e85a30b7ada0cef19",
+    ),
+    (
+        "aarch64",
+        "uv-0.13.9-py3-none-manylinux_2_28_aarch64.whl",
+        "ecb6028d79dc96fbeafffe5c8af62a7099487ebc05a701e76714eebcffd06375",
+    ),
+];
+/// The lock that a resolution leaves beside the project.
+pub const PYLOCK: &str = "pylock.toml";
+
+/// How to resolve.
+pub struct Resolver<'a> {
+    /// The interpreter of the image.
+    pub interpreter: &'a Interpreter,
+    /// Directories of a root file system in which that interpreter runs here, the topmost first.
+    pub rootfs: &'a [Snapshot],
+    /// Where distributions come from.
+    pub indexes: &'a Indexes,
+    /// Extras of the project.
+    pub extras: &'a [String],
+    /// Dependency groups.
+    pub groups: &'a [String],
+    /// A uv of the user's.
+    pub uv: Option<&'a Path>,
+    /// Refuse to resolve.
+    pub locked: bool,
+    /// Resolve although there is an answer.
+    pub upgrade: bool,
+}
+
+impl Resolver<'_> {
+    /// The lock of the project; `None` where it has no dependency at all.
+    pub fn lock(&self, job: &Job<'_>, project: &Project) -> Result<Option<Lock>, BuildError> {
+        let variable = |name: &str| job.machine.vars.get(name).cloned();
+        let existing = Lock::read(project, &variable)?;
+        if let Some(lock) = &existing
+            && (lock.kind != LockKind::Pylock || lock.inputs.is_none())
+        {
+            return Ok(existing);
+        }
+        let requirements = match &project.declared_source {
+            DependencySource::None => return Ok(None),
+            DependencySource::Lock(..) => return Ok(existing),
+            DependencySource::Requirements(files) => Some(Requirements::read(&project.root, files, &variable)?),
+            DependencySource::Declared | DependencySource::Backend => None,
+        };
+        let (major, minor) = self.interpreter.minor();
+        let python = format!("{major}.{minor}");
+        let inputs = inputs::digest(
+            project,
+            &inputs::Resolution {
+                requirements: requirements.as_ref(),
+                target: &python,
+                indexes: &self.indexes.urls(),
+                extras: self.extras,
+                groups: self.groups,
+                options: &[],
+            },
+        );
+        if let Some(lock) = &existing
+            && lock.inputs == Some(inputs)
+            && !self.upgrade
+        {
+            return Ok(existing);
+        }
+        if self.locked {
+            return Err(match existing {
+                Some(lock) => inputs::stale(&lock.file).into(),
+                None => BuildError::new("the project has no lock, and --locked refuses to resolve")
+                    .hint(format!("build once without --locked and commit {PYLOCK}")),
+            });
+        }
+        let progress = job.begin("resolve dependencies");
+        let previous = Some(project.root.join(PYLOCK)).filter(|path| path.is_file() && !self.upgrade);
+        let sources = self.sources(project);
+        let mut options = Vec::new();
+        self.extras.iter().for_each(|extra| options.extend(["--extra".to_owned(), extra.clone()]));
+        self.groups.iter().for_each(|group| options.extend(["--group".to_owned(), group.clone()]));
+        let find_links = requirements.iter().flat_map(|file| file.options.find_links.iter().cloned()).collect();
+        let text = self.compile(job, &progress, &project.root, &sources, &options, previous, find_links)?;
+        drop(progress);
+        let text = inputs::mark(&text, inputs);
+        let path = project.root.join(PYLOCK);
+        if let Err(error) = write_whole(&path, text.as_bytes()) {
+            job.warn(format!("the resolution is not kept: {error}"));
+        }
+        Ok(Some(Lock::parse_pylock(PYLOCK, &text, &project.root)?))
+    }
+
+    /// The lock of a build environment: what these requirements (PEP 508) come to.
+    pub fn lock_of(&self, job: &Job<'_>, name: &str, requirements: &[String]) -> Result<Lock, BuildError> {
+        let progress = job.begin(&format!("resolve what building {name} needs"));
+        let scratch = job.store.scratch()?;
+        std::fs::write(scratch.path().join("requirements.in"), requirements.join("\n") + "\n")?;
+        let text = self
+            .compile(job, &progress, scratch.path(), &["requirements.in".to_owned()], &[], None, Vec::new())
+            .context(format!("building {name} needs {}", requirements.join(", ")))?;
+        Ok(Lock::parse_pylock(PYLOCK, &text, scratch.path())?)
+    }
+
+    /// Runs `uv pip compile` in `directory`, and returns the lock that it writes.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of one command line")]
+    fn compile(
+        &self,
+        job: &Job<'_>,
+        progress: &Progress<'_>,
+        directory: &Path,
+        sources: &[String],
+        options: &[String],
+        previous: Option<PathBuf>,
+        find_links: Vec<String>,
+    ) -> Result<String, BuildError> {
+        let scratch = job.store.scratch()?;
+        let out = scratch.path().join("out");
+        let cache = job.store.root().join("uv-cache");
+        for directory in [&out, &cache] {
+            std::fs::create_dir_all(directory)?;
+        }
+        if let Some(previous) = previous {
+            std::fs::copy(previous, out.join(PYLOCK))?;
+        }
+        // Held until the program has ended: nobody prunes them meanwhile.
+        let mut snapshots = self.rootfs.to_vec();
+        let mut mounts = vec![bind(&out, "/.jettison/out", false), bind(&cache, "/.jettison/cache", false)];
+        let uv = match self.uv {
+            Some(path) => {
+                let path = path.canonicalize().context(path.display())?;
+                mounts.push(bind(path, "/.jettison/uv", true));
+                "/.jettison/uv"
+            }
+            None => {
+                snapshots.insert(0, self.pinned_uv(job)?);
+                "/usr/local/bin/uv"
+            }
+        };
+        let top = enclosing_repository(directory);
+        mounts.push(bind(&top, &top, true));
+        let (major, minor) = self.interpreter.minor();
+        let python = format!("{major}.{minor}");
+        let fixed = [
+            uv,
+            "pip",
+            "compile",
+            "--universal",
+            "--no-header",
+            "--no-python-downloads",
+            "--no-progress",
+            "--python-version",
+            &python,
+            "--python",
+            &self.interpreter.executable,
+            "--format",
+            "pylock.toml",
+            "--output-file",
+            "/.jettison/out/pylock.toml",
+            "--cache-dir",
+            "/.jettison/cache",
+        ];
+        let mut argv: Vec<String> = fixed.map(str::to_owned).to_vec();
+        argv.extend_from_slice(sources);
+        argv.extend_from_slice(options);
+        if job.http.options().offline {
+            argv.push("--offline".to_owned());
+        }
+        argv.extend(self.indexes.uv_arguments());
+        for link in self.indexes.find_links.iter().chain(&find_links).filter(|link| Path::new(link.as_str()).is_dir()) {
+            let link = Path::new(link).canonicalize().context(link)?;
+            mounts.push(bind(&link, &link, true));
+        }
+        let (env, more) = environment(job);
+        mounts.extend(more);
+        let network = !job.http.options().offline;
+        let lower = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
+        let tool = Tool { lower, upper: None, argv, env, cwd: directory.to_owned(), mounts, network };
+        let done = tool.run(|line| progress.log(line))?;
+        if !done.status.success() {
+            return Err(failed(&done.output));
+        }
+        Ok(std::fs::read_to_string(out.join(PYLOCK))?)
+    }
+
+    fn sources(&self, project: &Project) -> Vec<String> {
+        match &project.declared_source {
+            DependencySource::Requirements(files) => files.clone(),
+            _ if project.root.join("pyproject.toml").is_file() => vec!["pyproject.toml".to_owned()],
+            _ if project.root.join("setup.cfg").is_file() => vec!["setup.cfg".to_owned()],
+            _ => vec!["setup.py".to_owned()],
+        }
+    }
+
+    /// A directory with `usr/local/bin/uv`.
+    fn pinned_uv(&self, job: &Job<'_>) -> Result<Snapshot, BuildError> {
+        let (_, filename, hex) = UV.iter().find(|(machine, ..)| *machine == job.machine.machine).ok_or_else(|| {
+            BuildError::new(format!("no resolver is known for {}", job.machine.machine))
+                .hint("give a uv of your own with --uv, or lock the project elsewhere")
+        })?;
+        let digest = Digest::from_hex(hex).map_err(|error| BuildError::new(error.to_string()))?;
+        if !job.store.has(digest)? {
+            let files = page(job, self.indexes.default_url(), "uv")?;
+            let file = files.iter().find(|file| file.filename == *filename);
+            let url = file.map(|file| file.url.clone()).ok_or_else(|| {
+                BuildError::new(format!(
+                    "{} does not have {filename}, which resolves dependencies",
+                    self.indexes.default_url()
+                ))
+                .hint("give a uv of your own with --uv, or commit a lock")
+            })?;
+            fetch_all(job, &[Wanted { name: (*filename).to_owned(), urls: vec![url], digest, size: None }])?;
+        }
+        let layout = Interpreter::debian(self.interpreter.version.clone(), self.interpreter.glibc)?.layout()?;
+        let file = Some(WheelFile { filename: (*filename).to_owned(), digest });
+        let mut graph = StageGraph::new();
+        let unpack = UnpackWheel { name: "uv".to_owned(), file, layout, trim: Trim::None, direct_url: None };
+        let id = graph.add("unpack uv", &[], unpack);
+        let outputs = job.solve(&graph, &[id])?;
+        let part = Part::open(job.store, outputs[0].get()?)?;
+        rootfs::of_parts(job.store, [&part], &[])
+    }
+}
+
+/// What uv reads of the user's: its variables, its configuration, credentials, certificates.
+fn environment(job: &Job<'_>) -> (Vec<(String, String)>, Vec<Mount>) {
+    const HOME: &str = "/.jettison/home";
+    let machine = job.machine;
+    let mut env = vec![
+        ("HOME".to_owned(), HOME.to_owned()),
+        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+        ("UV_NO_PROGRESS".to_owned(), "1".to_owned()),
+    ];
+    let passed = |name: &str| {
+        let upper = name.to_uppercase();
+        (upper.starts_with("UV_") && upper != "UV_CACHE_DIR" && upper != "UV_PYTHON") || upper.ends_with("_PROXY")
+    };
+    env.extend(machine.vars.iter().filter(|(name, _)| passed(name)).map(|(name, value)| (name.clone(), value.clone())));
+    let mut mounts = Vec::new();
+    let mut give = |path: PathBuf, inside: &str| {
+        let there = path.exists();
+        if there && let Ok(path) = path.canonicalize() {
+            mounts.push(bind(path, inside, true));
+        }
+        there
+    };
+    if let Some(home) = &machine.home {
+        let config = machine.var("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
+        give(config.join("uv"), "/.jettison/home/.config/uv");
+        give(machine.var("NETRC").map_or_else(|| home.join(".netrc"), PathBuf::from), "/.jettison/home/.netrc");
+    }
+    give("/etc/uv".into(), "/etc/uv");
+    const BUNDLES: [&str; 3] =
+        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
+    let bundle = machine.var("SSL_CERT_FILE").map(PathBuf::from).filter(|path| path.is_file());
+    let bundle = bundle.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()));
+    if let Some(bundle) = bundle
+        && give(bundle, "/.jettison/certificates.pem")
+    {
+        env.push(("SSL_CERT_FILE".to_owned(), "/.jettison/certificates.pem".to_owned()));
+    }
+    (env, mounts)
+}
+
+/// The outermost directory that a resolution may have to read: the repository that the project is part of.
+fn enclosing_repository(root: &Path) -> PathBuf {
+    root.ancestors().find(|path| path.join(".git").exists()).unwrap_or(root).to_owned()
+}
+
+fn failed(output: &str) -> BuildError {
+    let said: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let start = said.iter().position(|line| line.trim_start().starts_with(['×', 'e'])).unwrap_or(0);
+    let told = said[start..].join("\n");
+    let unreachable = ["error sending request", "dns error", "Connection refused", "timed out", "503 ", "502 ", "429 "];
+    let transient = unreachable.iter().any(|sign| told.contains(sign));
+    let error = BuildError::new(format!("the dependencies cannot be resolved:\n{told}")).transient(transient);
+    if transient {
+        error.hint("the package index could not be reached: try again, or build with a lock")
+    } else {
+        error
+    }
+}
+
+/// The names in `extras` or `groups`, normalised.
+pub fn names(words: &[String]) -> Result<BTreeSet<NormalizedName>, BuildError> {
+    let parse = |word: &String| NormalizedName::parse(word).map_err(|error| BuildError::new(error.to_string()));
+    words.iter().map(parse).collect()
+}
