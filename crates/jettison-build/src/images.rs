@@ -99,7 +99,9 @@ impl Place {
     /// Parses a place.
     pub fn parse(text: &str) -> Result<Self, BuildError> {
         match text.strip_prefix("store:") {
-            Some("") => Err(BuildError::new("`store:` names no image").hint("write store:NAME; `jettison images` lists them")),
+            Some("") => {
+                Err(BuildError::new("`store:` names no image").hint("write store:NAME; `jettison images` lists them"))
+            }
             Some(name) => Ok(Self::Store(name.to_owned())),
             None => Ok(Self::Elsewhere(Transport::parse(text)?)),
         }
@@ -159,8 +161,10 @@ impl Images<'_> {
         }
         match fs::canonicalize(word) {
             Ok(directory) if directory.is_dir() => built(&named, word, &directory),
-            Ok(_) => Err(BuildError::new(format!("`{word}` is a file; an image or the directory of a project is wanted"))
-                .hint("for an image in a file: jettison copy docker-archive:FILE store:NAME")),
+            Ok(_) => {
+                Err(BuildError::new(format!("`{word}` is a file; an image or the directory of a project is wanted"))
+                    .hint("for an image in a file: jettison copy docker-archive:FILE store:NAME"))
+            }
             Err(_) if is_path => Err(BuildError::new(format!("there is no directory `{word}`"))),
             Err(_) => Err(unknown(&named, word)),
         }
@@ -180,8 +184,12 @@ impl Images<'_> {
             0 | 1 => Ok(found.first().copied()),
             _ => {
                 let all: Vec<_> = found.iter().map(|digest| digest.hex()[..12].to_owned()).collect();
-                Err(BuildError::new(format!("`{word}` is the beginning of {} digests: {}", found.len(), all.join(", ")))
-                    .hint("give more digits of it"))
+                Err(BuildError::new(format!(
+                    "`{word}` is the beginning of {} digests: {}",
+                    found.len(),
+                    all.join(", ")
+                ))
+                .hint("give more digits of it"))
             }
         }
     }
@@ -189,7 +197,8 @@ impl Images<'_> {
     /// Opens the image or index with this digest.
     pub fn read(&self, digest: Digest) -> Result<ImageOrIndex, BuildError> {
         let size = self.store.blob_len(digest)?.ok_or_else(|| {
-            BuildError::new(format!("the store has no image {digest}")).hint("`jettison images` lists those that it has")
+            BuildError::new(format!("the store has no image {digest}"))
+                .hint("`jettison images` lists those that it has")
         })?;
         // The document says itself what it is.
         let descriptor = Descriptor::new(MediaType::new(""), digest, size);
@@ -354,7 +363,12 @@ impl Images<'_> {
         Ok(Copied { digest, sent: Some((missing.len(), total)) })
     }
 
-    fn fetch(&self, blob: &Descriptor, source: &Arc<dyn BlobSource>, transfer: &Transfer<'_>) -> Result<(), BuildError> {
+    fn fetch(
+        &self,
+        blob: &Descriptor,
+        source: &Arc<dyn BlobSource>,
+        transfer: &Transfer<'_>,
+    ) -> Result<(), BuildError> {
         let writer = self.store.writer()?;
         let mut counted = Counted { writer, bytes: 0, tell: |bytes| transfer.at(blob.digest, bytes) };
         source.open(blob)?.copy_to(blob, &mut counted)?;

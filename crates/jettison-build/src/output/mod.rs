@@ -196,7 +196,8 @@ impl OutputSpec {
         if let Some((name, bad)) = names.iter().find_map(|name| Some((name, Reference::parse(name).err()?))) {
             return Err(error(format!("the name `{name}` cannot be used: {bad}"), bad.hint().as_deref()));
         }
-        let kind = kind.ok_or_else(|| error("it has no type".into(), Some(&format!("begin with type=; there are {TYPES}"))))?;
+        let kind =
+            kind.ok_or_else(|| error("it has no type".into(), Some(&format!("begin with type=; there are {TYPES}"))))?;
         let wants = |dest: Option<String>| {
             let hint = format!("for example type={kind},dest=PATH");
             dest.as_deref().map(Dest::parse).ok_or_else(|| error(format!("type={kind} needs a dest"), Some(&hint)))
@@ -286,7 +287,12 @@ fn csv_fields(line: &str) -> Option<Vec<String>> {
 
 impl Images<'_> {
     /// Puts an image, or an index with all its images, where `output` says. `names` are the names that it has in the store.
-    pub fn write(&self, content: &ImageOrIndex, output: &OutputSpec, names: &[String]) -> Result<Vec<Written>, BuildError> {
+    pub fn write(
+        &self,
+        content: &ImageOrIndex,
+        output: &OutputSpec,
+        names: &[String],
+    ) -> Result<Vec<Written>, BuildError> {
         let names = |own: &[String]| -> Vec<String> {
             if !own.is_empty() {
                 return own.to_vec();

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2, CWD};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::error::BuildError;
 
@@ -32,7 +32,8 @@ pub(super) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Account, 
     };
     let user = if user.is_empty() { "0" } else { user };
     let no_such = |what: &str, name: &str, file: &str| {
-        BuildError::new(format!("the image has no {what} `{name}` in {file}")).hint("give its number with --user UID:GID")
+        BuildError::new(format!("the image has no {what} `{name}` in {file}"))
+            .hint("give its number with --user UID:GID")
     };
     let number = user.parse::<u32>().ok();
     // name:password:uid:gid:gecos:home:shell
@@ -57,7 +58,8 @@ pub(super) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Account, 
     };
     let mut supplementary = Vec::new();
     if let (None, Some(name)) = (wanted_group, field(0)) {
-        let lists = |fields: &Vec<&str>| fields.get(3).is_some_and(|members| members.split(',').any(|m| m.trim() == name));
+        let lists =
+            |fields: &Vec<&str>| fields.get(3).is_some_and(|members| members.split(',').any(|m| m.trim() == name));
         supplementary.extend(groups().filter(lists).filter_map(|fields| gid_of(&fields)).filter(|other| *other != gid));
         supplementary.sort_unstable();
         supplementary.dedup();
@@ -111,7 +113,8 @@ fn read_in(layer: &Path, path: &Path) -> io::Result<String> {
 mod tests {
     use super::*;
 
-    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\n\nbroken\napp:x:1000:1001::/home/app:/bin/sh\n7:x:8:9::relative:\n";
+    const PASSWD: &str =
+        "root:x:0:0:root:/root:/bin/sh\n\nbroken\napp:x:1000:1001::/home/app:/bin/sh\n7:x:8:9::relative:\n";
     const GROUP: &str = "root:x:0:\napp:x:1001:\nvideo:x:44:other,app\naudio:x:29:app\nusers:x:100:\n";
 
     #[test]

@@ -133,13 +133,8 @@ impl Changes<'_> {
     fn apply<R: Read>(&mut self, store: &Store, member: &mut TarEntry<'_, R>) -> Result<(), Obstacle> {
         let header = member.header().clone();
         match header.whiteout()? {
-            Some(_) if self.is_lowest => return Ok(()),
-            Some(Whiteout::Path(path)) => return Ok(self.whiteouts.push(path)),
-            Some(Whiteout::Opaque(Some(directory))) => return Ok(self.opaque.push(directory)),
-            // The layer replaces everything below it, which overlayfs has no word for.
-            Some(Whiteout::Opaque(None)) => return Err(Obstacle::NotAlone),
-            Some(Whiteout::Ignored) => return Ok(()),
             None => {}
+            Some(whiteout) => return self.note(whiteout),
         }
         let Some(path) = header.path()? else { return Ok(()) };
         let node = match header.kind {
@@ -154,13 +149,17 @@ impl Changes<'_> {
             }
             TarKind::File => Node::File(content(store, member, header.size)?),
             // The sandbox has devices of its own.
-            TarKind::CharacterDevice(..) | TarKind::BlockDevice(..) | TarKind::Fifo | TarKind::Other(_) => return Ok(()),
+            TarKind::CharacterDevice(..) | TarKind::BlockDevice(..) | TarKind::Fifo | TarKind::Other(_) => {
+                return Ok(());
+            }
         };
         let implied = path.parent().is_some_and(|parent| self.written.get(&parent) != Some(&true));
         if implied && !self.is_lowest {
             return Err(Obstacle::NotAlone);
         }
-        let id = |id: u64| u32::try_from(id).map_err(|_| BuildError::new(format!("`{path}` belongs to {id}, whom no Linux has")));
+        let id = |id: u64| {
+            u32::try_from(id).map_err(|_| BuildError::new(format!("`{path}` belongs to {id}, whom no Linux has")))
+        };
         let (uid, gid) = (id(header.uid)?, id(header.gid)?);
         let is_directory = matches!(node, Node::Directory);
         self.dir.write(&Entry { path: path.clone(), mode: header.mode, uid, gid, node }).context(&path)?;
@@ -169,6 +168,18 @@ impl Changes<'_> {
         while let Some(parent) = above {
             above = parent.parent();
             self.written.insert(parent, true);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, whiteout: Whiteout) -> Result<(), Obstacle> {
+        match whiteout {
+            _ if self.is_lowest => {}
+            Whiteout::Ignored => {}
+            Whiteout::Path(path) => self.whiteouts.push(path),
+            Whiteout::Opaque(Some(directory)) => self.opaque.push(directory),
+            // The layer replaces everything below it, which overlayfs has no word for.
+            Whiteout::Opaque(None) => return Err(Obstacle::NotAlone),
         }
         Ok(())
     }

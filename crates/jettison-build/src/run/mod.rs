@@ -97,7 +97,8 @@ pub fn start(store: &Arc<Store>, image: &Image, request: RunRequest) -> Result<S
     let cwd = request.workdir.clone().or_else(|| Some(config.working_dir.clone()).filter(|dir| !dir.is_empty()));
     let cwd = cwd.unwrap_or_else(|| "/".to_owned());
     let stop_signal = match &config.stop_signal {
-        Some(name) => signal_number(name).ok_or_else(|| BuildError::new(format!("the image stops by `{name}`, which is no signal")))?,
+        Some(name) => signal_number(name)
+            .ok_or_else(|| BuildError::new(format!("the image stops by `{name}`, which is no signal")))?,
         None => SIGTERM,
     };
 
@@ -109,7 +110,7 @@ pub fn start(store: &Arc<Store>, image: &Image, request: RunRequest) -> Result<S
     // The lowest of all: it hides nothing, and makes the working directory, as Docker does, where the image has none.
     let bottom = store.scratch()?;
     let inside = TreePath::parse(cwd.trim_matches('/'));
-    if !cwd.starts_with('/') || (inside.is_err() && cwd.trim_matches('/') != "") {
+    if !cwd.starts_with('/') || (inside.is_err() && !cwd.trim_matches('/').is_empty()) {
         return Err(BuildError::new(format!("the working directory `{cwd}` is no absolute path")));
     }
     let root = bottom.path().join("root");
@@ -166,9 +167,9 @@ fn environment(config: &ContainerConfig, request: &RunRequest, home: &str) -> Ve
 fn signal_number(name: &str) -> Option<i32> {
     /// In the order of their numbers, from 1, as x86 and Arm have them.
     const NAMES: [&str; 31] = [
-        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-        "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-        "PWR", "SYS",
+        "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",
+        "TERM", "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF",
+        "WINCH", "IO", "PWR", "SYS",
     ];
     /// As libc has them: it keeps 32 and 33 for itself.
     const REAL_TIME: [(&str, i32); 2] = [("RTMIN", 34), ("RTMAX", 64)];
