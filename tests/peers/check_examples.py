@@ -30,8 +30,8 @@ def build(context, account, name):
 
 
 def serve(context, account, name):
-    account.example(name)
-    with account.serving(os.path.join(account.examples, name)) as url:
+    report = account.example(name)
+    with account.serving(os.path.join(account.examples, name), report) as url:
         status, body = fetch(url + "/")
         expect(status < 500, f"GET / is answered with {status}: {body[:500]}")
 
@@ -69,15 +69,15 @@ def after_all():
     @check("fastapi-postgres queries a real PostgreSQL")
     def _(context):
         account = context.first
-        account.example("fastapi-postgres")
+        report = account.example("fastapi-postgres")
         with postgres(context) as port:
             url = f"DATABASE_URL=postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
-            arguments = ["--network", "host", "--env", url]
             project = os.path.join(account.examples, "fastapi-postgres")
-            with account.serving(project, *arguments) as base:
+            with account.serving(project, report, "--env", url, network="host") as base:
                 status, body = fetch(base + "/db")
                 expect(status == 200, f"GET /db is answered with {status}: {body[:800]}")
-                expect(json.loads(body), f"GET /db has nothing to say: {body}")
+                said = json.loads(body)
+                expect(said["answer"] == 42 and "PostgreSQL" in said["version"], f"GET /db says {body}")
 
     @check("images are as small as promised")
     def _(context):

@@ -134,10 +134,14 @@ class Account:
         return self.images[name]
 
     @contextlib.contextmanager
-    def serving(self, project, *arguments, port=8000):
+    def serving(self, project, report, *arguments, network="none"):
         """Runs an image until the block ends; yields the URL at which it is served."""
-        own = free_port()
-        argv = [self.program, "run", project, "--publish", f"127.0.0.1:{own}:{port}", *arguments]
+        port = own = report["command"]["port"]
+        argv = [self.program, "run", "--network", network, *arguments]
+        if network == "none":
+            own = free_port()
+            argv += ["--publish", f"127.0.0.1:{own}:{port}"]
+        argv.append(project)
         with running(self.start(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT), argv):
             yield f"http://127.0.0.1:{own}"
 
