@@ -4,24 +4,27 @@
 //! metadata and the scripts that an installation would have given it, without being built: a change of its code changes this layer and
 //! nothing else. Only what a compiler has to see is built as a wheel instead ([`is_plain`]).
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::time::SystemTime;
 
 use jettison_elf::ElfFacts;
+use jettison_engine::CacheKey;
 use jettison_python::NormalizedName;
+use jettison_python::application::{AppFile, AppKind, Application as Tree, Filter};
 use jettison_python::command::procfile::parse_line;
-use jettison_python::command::{DEFAULT_PORT, SourceTree, StartCommand};
+use jettison_python::command::{DEFAULT_PORT, StartCommand, libraries};
 use jettison_python::project::{Layout, Project};
 use jettison_tree::{Content, Digest, Entry, TreePath};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{BuildError, Context as _};
 use crate::interpreter::Interpreter;
 use crate::job::Job;
 use crate::layers::PlannedLayer;
 use crate::link::LooseObject;
+use crate::optional;
 use crate::part::Owner;
 use crate::report::LeftOut;
 use crate::settings::{Command, Settings};
@@ -59,7 +62,20 @@ pub struct ApplicationRequest<'a> {
 pub struct Application {
     /// The files.
     pub layer: PlannedLayer,
-    /// The start command; empty where there is none.
+    /// What was found by reading them.
+    pub findings: Findings,
+    /// Directories of the image that modules are imported from.
+    pub python_path: Vec<String>,
+    /// ELF files of the project.
+    pub objects: Vec<LooseObject>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// What reading the sources of a project tells.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Findings {
+    /// The start command.
     pub argv: Vec<String>,
     /// The port that it listens on.
     pub port: Option<u16>,
@@ -67,12 +83,16 @@ pub struct Application {
     pub env: Vec<(String, String)>,
     /// How the start command was found.
     pub reason: String,
-    /// Directories of the image that modules are imported from.
-    pub python_path: Vec<String>,
-    /// ELF files of the project.
-    pub objects: Vec<LooseObject>,
-    /// What was left out.
-    pub left_out: Vec<LeftOut>,
+    /// The directory of the project that modules are imported from, where it is not the project itself.
+    import_root: String,
+    /// Sonames that the source loads by name.
+    pub sonames: Vec<String>,
+    /// Modules of the standard library that the sources name.
+    pub named: BTreeSet<String>,
+    /// What the user should know.
+    warnings: Vec<String>,
+    /// Files that are ELF.
+    elf: Vec<TreePath>,
 }
 
 /// Whether the project's modules can be imported from where they lie, without being built.
@@ -86,90 +106,178 @@ pub fn is_plain(project: &Project) -> bool {
 }
 
 impl Application {
-    /// Reads the project's files and finds its start command.
+    /// Reads the project's files and finds its start command. Files that have not changed since the last build are not read.
     pub fn read(job: &Job<'_>, request: &ApplicationRequest<'_>) -> Result<Self, BuildError> {
-        let project = request.project;
-        let files = Files::read(job, &project.root, request.settings)?;
-        let name = project.name.as_ref().map_or("application", NormalizedName::as_str);
-        let owner = Owner::application(name);
+        let (project, settings) = (request.project, request.settings);
+        let filter = Filter {
+            include: settings.include.clone().unwrap_or_default(),
+            exclude: settings.exclude.clone().unwrap_or_default(),
+            measure: false,
+        };
+        let tree = Tree::read(&project.root, &filter)
+            .map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
+        let digests = digests(job, project, &tree)?;
+        let findings = findings(job, request, &tree, &digests)?;
+        findings.warnings.iter().for_each(|warning| job.warn(warning.clone()));
+
+        let owner = Owner::application(project.name.as_ref().map_or("application", NormalizedName::as_str));
         let workdir = TreePath::parse(request.workdir)?;
         let mut layer = PlannedLayer::new("application");
         layer.replace(Entry::directory(workdir.clone()), &owner);
-        let mut objects = Vec::new();
-        for (path, file) in &files.files {
-            let target = workdir.join(path)?;
-            let entry = match &file.link {
-                Some(link) => Entry::symlink(target, link.clone()),
-                None => {
-                    let source = project.root.join(path);
-                    if file.is_elf
-                        && let Ok(Some(facts)) = ElfFacts::parse(&fs::read(&source)?)
-                    {
-                        objects.push(LooseObject { path: target.clone(), facts });
-                    }
-                    Entry::file(target, Content::at_path(source, file.len, file.digest), file.executable)
+        for file in &tree.files {
+            let path = workdir.join(file.path.as_bytes())?;
+            let entry = match &file.kind {
+                AppKind::File { executable, len } => {
+                    let source = project.root.join(file.path.as_path());
+                    let digest = digests.get(&file.path).copied().unwrap_or_else(|| Digest::of(b""));
+                    Entry::file(path, Content::at_path(source, *len, digest), *executable)
                 }
+                AppKind::Symlink(target) => Entry::symlink(path, target.clone()),
+                AppKind::EmptyDirectory => Entry::directory(path),
             };
             layer.replace(entry, &owner);
         }
-        let installed = install(project, request.interpreter)?;
-        installed.into_iter().for_each(|entry| layer.replace(entry, &owner));
-        let (argv, env, port, reason, root) = start(job, request, &files)?;
+        for entry in install(project, request.interpreter)? {
+            layer.replace(entry, &owner);
+        }
+        let mut objects = Vec::new();
+        for path in &findings.elf {
+            if let Ok(Some(facts)) = ElfFacts::parse(&fs::read(project.root.join(path.as_path()))?) {
+                objects.push(LooseObject { path: workdir.join(path.as_bytes())?, facts });
+            }
+        }
         let mut python_path = vec![request.workdir.to_owned()];
-        let mut add = |directory: &str| {
+        let source_root = if project.layout == Layout::Src { "src" } else { "" };
+        for directory in [source_root, &findings.import_root] {
             let path = format!("{}/{directory}", request.workdir.trim_end_matches('/'));
             if !directory.is_empty() && !python_path.contains(&path) {
                 python_path.push(path);
             }
-        };
-        if project.layout == Layout::Src {
-            add("src");
         }
-        add(&root);
-        Ok(Self { layer, argv, port, env, reason, python_path, objects, left_out: files.left_out })
+        let left_out =
+            tree.left_out.iter().map(|left| LeftOut { path: left.path.to_string(), reason: left.reason.to_string() });
+        Ok(Self { layer, findings, python_path, objects, left_out: left_out.collect() })
     }
 }
 
-type Start = (Vec<String>, Vec<(String, String)>, Option<u16>, String, String);
+/// The digests of the files, remembered from build to build.
+fn digests(job: &Job<'_>, project: &Project, tree: &Tree) -> Result<BTreeMap<TreePath, Digest>, BuildError> {
+    let mut cache = job.store.stat_cache(&project.root)?;
+    let mut digests = BTreeMap::new();
+    for AppFile { path, kind } in &tree.files {
+        if !matches!(kind, AppKind::File { .. }) {
+            continue;
+        }
+        let full = project.root.join(path.as_path());
+        let read_at = SystemTime::now();
+        let meta = fs::metadata(&full).context(path)?;
+        let digest = match cache.get(path, &meta) {
+            Some(digest) => digest,
+            None => {
+                let (digest, _) = File::open(&full).and_then(Digest::of_reader).context(path)?;
+                cache.record(path, &meta, digest, read_at);
+                digest
+            }
+        };
+        digests.insert(path.clone(), digest);
+    }
+    cache.save()?;
+    Ok(digests)
+}
 
-fn start(job: &Job<'_>, request: &ApplicationRequest<'_>, files: &Files) -> Result<Start, BuildError> {
+/// What the sources tell: from the last time where nothing of it changed.
+fn findings(
+    job: &Job<'_>,
+    request: &ApplicationRequest<'_>,
+    tree: &Tree,
+    digests: &BTreeMap<TreePath, Digest>,
+) -> Result<Findings, BuildError> {
+    let mut key = CacheKey::builder("application-findings/2")
+        .field(
+            "project",
+            format!("{:?}", (&request.project.scripts, &request.project.dependencies, request.project.layout)),
+        )
+        .field("settings", format!("{:?}", (&request.settings.command, request.settings.port)))
+        .field("distributions", request.distributions.join(" "));
+    for (path, digest) in digests {
+        key = key.field("path", path.as_bytes()).digest("content", *digest);
+    }
+    let key = key.finish();
+    if let Some(findings) = job.store.memo_get(&key)? {
+        return Ok(findings);
+    }
+    let mut findings = start(request, tree)?;
+    for path in digests.keys() {
+        let file = request.project.root.join(path.as_path());
+        let mut magic = [0; 4];
+        let read = File::open(&file).and_then(|mut file| file.read(&mut magic)).context(path)?;
+        if read == 4 && magic == *b"\x7fELF" {
+            findings.elf.push(path.clone());
+        } else if path.as_bytes().ends_with(b".py") {
+            optional::note(&fs::read(&file).context(path)?, &mut findings.named);
+        }
+    }
+    for suspicion in tree.suspicions().map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))? {
+        findings.warnings.push(format!(
+            "{}: this looks like a secret ({}, `{}`), and it goes into the image",
+            suspicion.place, suspicion.kind, suspicion.excerpt
+        ));
+    }
+    let loaded = libraries::of_tree(tree).map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
+    for library in loaded {
+        if library.is_soname {
+            findings.sonames.push(library.name);
+        } else {
+            findings.warnings.push(format!(
+                "{}: the library `{}` is looked for by name; if it is not found in the image, add its package with `with`",
+                library.place, library.name
+            ));
+        }
+    }
+    job.store.memo_put(&key, &findings, &[])?;
+    Ok(findings)
+}
+
+/// The start command.
+fn start(request: &ApplicationRequest<'_>, tree: &Tree) -> Result<Findings, BuildError> {
     let settings = request.settings;
-    let port = settings.port.filter(|&port| port != 0);
+    let wanted = settings.port.filter(|&port| port != 0);
+    let port = |found: Option<u16>| match settings.port {
+        Some(0) => None,
+        Some(port) => Some(port),
+        None => found,
+    };
     if let Some(command) = &settings.command {
         let (argv, env) = match command {
             Command::Words(words) => (words.clone(), Vec::new()),
             Command::Line(line) => {
-                let parsed = parse_line(line, port.unwrap_or(DEFAULT_PORT)).map_err(|why| {
+                let parsed = parse_line(line, wanted.unwrap_or(DEFAULT_PORT)).map_err(|why| {
                     BuildError::new(format!("`{line}` cannot be started without a shell: {why}"))
                         .hint("say it as a list of words; a shell is in the image with --with bash")
                 })?;
                 (parsed.argv, parsed.env)
             }
         };
-        let port = match settings.port {
-            Some(0) => None,
-            Some(port) => Some(port),
-            None => Some(DEFAULT_PORT),
-        };
-        return Ok((argv, env, port, "the start command is set".to_owned(), String::new()));
+        let reason = "the start command is set".to_owned();
+        return Ok(Findings { argv, env, port: port(Some(DEFAULT_PORT)), reason, ..Findings::default() });
     }
-    let names = request.distributions.iter().filter_map(|name| NormalizedName::parse(name).ok()).collect::<Vec<_>>();
-    let found = StartCommand::detect(request.project, &names, files, port.unwrap_or(DEFAULT_PORT));
+    let names: Vec<_> = request.distributions.iter().filter_map(|name| NormalizedName::parse(name).ok()).collect();
+    let found = StartCommand::detect(request.project, &names, tree, wanted.unwrap_or(DEFAULT_PORT));
     match found.map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))? {
-        StartCommand::Detected(detected) => {
-            detected.warnings.iter().for_each(|warning| job.warn(warning.clone()));
-            let port = match settings.port {
-                Some(0) => None,
-                Some(port) => Some(port),
-                None => detected.port,
-            };
-            Ok((detected.argv, detected.env, port, detected.reason, detected.import_root))
-        }
+        StartCommand::Detected(detected) => Ok(Findings {
+            port: port(detected.port),
+            argv: detected.argv,
+            env: detected.env,
+            reason: detected.reason,
+            import_root: detected.import_root,
+            warnings: detected.warnings,
+            ..Findings::default()
+        }),
         StartCommand::Unclear(unclear) => {
             let looked: Vec<String> =
                 unclear.looked_at.iter().map(|looked| format!("\n  {}: {}", looked.path, looked.verdict)).collect();
-            Err(BuildError::new(format!("no start command was found: {}{}", unclear.why, looked.concat()))
-                .hint(unclear.hint))
+            let error = BuildError::new(format!("no start command was found: {}{}", unclear.why, looked.concat()));
+            Err(error.hint(unclear.hint))
         }
     }
 }
@@ -220,73 +328,4 @@ fn launcher(python: &str, reference: &str) -> Option<String> {
     (is_path(module) && is_path(function)).then(|| {
         format!("#!{python}\nimport sys\n\nfrom {module} import {imported}\n\nif __name__ == \"__main__\":\n    sys.exit({function}())\n")
     })
-}
-
-/// The files of the project that go into the image.
-struct Files {
-    root: PathBuf,
-    files: BTreeMap<String, File>,
-    left_out: Vec<LeftOut>,
-}
-
-struct File {
-    len: u64,
-    digest: Digest,
-    executable: bool,
-    is_elf: bool,
-    link: Option<Vec<u8>>,
-}
-
-impl Files {
-    fn read(job: &Job<'_>, root: &Path, _settings: &Settings) -> Result<Self, BuildError> {
-        let mut cache = job.store.stat_cache(root)?;
-        let mut files = BTreeMap::new();
-        let mut left_out = Vec::new();
-        let mut open = vec![PathBuf::new()];
-        while let Some(directory) = open.pop() {
-            for entry in fs::read_dir(root.join(&directory)).context(directory.display())? {
-                let entry = entry?;
-                let relative = directory.join(entry.file_name());
-                let Some(text) = relative.to_str().map(str::to_owned) else { continue };
-                if [".git", ".venv", "venv", "__pycache__", "jettison.lock", "pylock.toml", "node_modules"]
-                    .iter()
-                    .any(|n| entry.file_name() == *n)
-                {
-                    left_out.push(LeftOut { path: text, reason: "default".into() });
-                    continue;
-                }
-                let read_at = SystemTime::now();
-                let meta = entry.path().symlink_metadata()?;
-                if meta.is_dir() {
-                    open.push(relative);
-                } else if meta.is_file() {
-                    use std::os::unix::fs::PermissionsExt as _;
-                    let path = TreePath::parse(&text)?;
-                    let digest = match cache.get(&path, &meta) {
-                        Some(digest) => digest,
-                        None => {
-                            let (digest, _) = Digest::of_reader(fs::File::open(entry.path())?)?;
-                            cache.record(&path, &meta, digest, read_at);
-                            digest
-                        }
-                    };
-                    let executable = meta.permissions().mode() & 0o111 != 0;
-                    let is_elf = text.ends_with(".so") || text.contains(".so.");
-                    files.insert(text, File { len: meta.len(), digest, executable, is_elf, link: None });
-                }
-            }
-        }
-        cache.save()?;
-        Ok(Self { root: root.to_owned(), files, left_out })
-    }
-}
-
-impl SourceTree for Files {
-    fn files(&self) -> Vec<String> {
-        self.files.keys().cloned().collect()
-    }
-
-    fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.root.join(path))
-    }
 }

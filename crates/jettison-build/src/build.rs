@@ -39,6 +39,7 @@ use crate::job::Job;
 use crate::layers::{MadeLayer, OWN_LAYER_BYTES, OWN_LAYERS, PlannedLayer};
 use crate::lockfile::{LockFile, Profile};
 use crate::machine::Machine;
+use crate::optional;
 use crate::part::{Cut, Owner, Part};
 use crate::report::*;
 use crate::resolve::{self, Resolver};
@@ -217,7 +218,7 @@ impl Flow<'_> {
                 &archives,
                 &base,
                 &installed.parts,
-                &application.objects,
+                &application,
                 with,
                 locked_before.as_ref(),
                 request.locked,
@@ -239,8 +240,19 @@ impl Flow<'_> {
             layers.extend(self.make_layers(plans)?);
             let mut cuts: Vec<CutReport> =
                 base.parts.iter().chain(&libraries.parts).chain(&installed.parts).flat_map(Part::cuts).collect();
-            if unreached.files > 0 {
-                cuts.push(cut("base", system::UNREACHED, unreached));
+            let mut unnamed = Cut::default();
+            for entry in base.parts.iter().flat_map(Part::entries).filter(|_| trim != Trim::None) {
+                let module = optional::module_of(&entry.path, &base.interpreter.stdlib);
+                if let (Some(module), Some(content)) = (module, entry.content())
+                    && !libraries.named.contains(module)
+                {
+                    unnamed.add(content.len());
+                }
+            }
+            for (reason, sum) in [(system::UNREACHED, unreached), (optional::REASON, unnamed)] {
+                if sum.files > 0 {
+                    cuts.push(cut("base", reason, sum));
+                }
             }
             let modules =
                 installed.parts.iter().map(|part| (part.facts.owner.name.clone(), part.facts.modules.clone()));
@@ -397,11 +409,11 @@ impl Flow<'_> {
 
     fn launch(&self, project: &Project, application: &Application, account: &Account, workdir: &str) -> Launch {
         let settings = &self.request.settings;
-        let mut env: BTreeMap<String, String> = application.env.iter().cloned().collect();
+        let mut env: BTreeMap<String, String> = application.findings.env.iter().cloned().collect();
         env.extend(settings.env.clone().unwrap_or_default());
         Launch {
-            argv: application.argv.clone(),
-            port: application.port,
+            argv: application.findings.argv.clone(),
+            port: application.findings.port,
             user: format!("{}:{}", account.uid, account.gid),
             workdir: workdir.to_owned(),
             home: account.home.clone(),
@@ -515,7 +527,7 @@ impl Flow<'_> {
                 record,
             },
         )
-        .map_err(|error| match &application.reason[..] {
+        .map_err(|error| match &application.findings.reason[..] {
             "" => error,
             reason => error.context(format!("the image does not work ({reason})")),
         })
@@ -577,16 +589,21 @@ impl Flow<'_> {
             digest: image.descriptor().digest,
             names,
             platform: self.platform.to_string(),
-            command: StartReport { argv: launch.argv.clone(), port: launch.port, reason: application.reason.clone() },
+            command: StartReport {
+                argv: launch.argv.clone(),
+                port: launch.port,
+                reason: application.findings.reason.clone(),
+            },
             compressed_bytes: layers.iter().map(|(layer, _)| layer.blob.compressed_bytes).sum(),
-            unpacked_bytes: layers.iter().map(|(layer, _)| layer.blob.unpacked_bytes).sum(),
+            unpacked_bytes: layers.iter().map(|(layer, _)| layer.content_bytes).sum(),
             layers: layers
                 .iter()
                 .map(|(layer, cached)| LayerReport {
                     digest: layer.blob.digest,
                     diff_id: layer.blob.diff_id.tar_digest(),
                     compressed_bytes: layer.blob.compressed_bytes,
-                    unpacked_bytes: layer.blob.unpacked_bytes,
+                    unpacked_bytes: layer.content_bytes,
+                    tar_bytes: layer.blob.unpacked_bytes,
                     created_by: layer.created_by.clone(),
                     cached: *cached,
                 })
@@ -673,9 +690,12 @@ fn python_version(project: &Project, settings: &Settings) -> Result<String, Buil
         range.is_none_or(|range| newest.is_some_and(|version| range.allows(&version)))
     };
     if let Some(pin) = &project.python_pin
-        && let Some(python) = minor(&pin.text)
+        && let [major, minor, ..] = pin.version.release()
     {
-        return Ok(python);
+        if pin.free_threaded {
+            return Err(BuildError::new(format!("{}: free-threaded Python is not in Debian", pin.place)));
+        }
+        return Ok(format!("{major}.{minor}"));
     }
     let stable = jettison_debian::suite::Suite::stable();
     let older =

@@ -157,7 +157,12 @@ fn choose_files<'l>(
     job.each(8, locked, |one| {
         let (artifact, subdirectory) = match &one.source {
             LockedSource::Wheel(artifact) => (artifact.clone(), None),
-            LockedSource::Sdist { artifact, subdirectory } => (artifact.clone(), subdirectory.clone()),
+            LockedSource::Sdist { artifact, subdirectory, no_wheel } => {
+                if let Some(why) = no_wheel {
+                    job.warn(format!("{} is built from source: {why}", one.name));
+                }
+                (artifact.clone(), subdirectory.clone())
+            }
             LockedSource::Listed { hashes } => {
                 (on_index(job, one, &one.name, simple::Wanted::Listed(hashes), tags, indexes)?, None)
             }

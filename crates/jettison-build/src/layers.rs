@@ -10,8 +10,8 @@ use std::sync::Arc;
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{BoxError, Context, Operation, Output};
 use jettison_engine::store::Ref;
-use jettison_oci::layer::{Compression, LayerBlob, LayerOptions, TAR_END, add_parents, write_layer};
-use jettison_tree::{Collision, Entry, Tree, TreePath};
+use jettison_oci::layer::{Compression, LayerBlob, LayerOptions, add_parents, write_layer};
+use jettison_tree::{Collision, Content, Entry, Tree, TreePath};
 use serde::{Deserialize, Serialize};
 
 use crate::error::BuildError;
@@ -135,7 +135,9 @@ pub struct MadeLayer {
     pub blob: LayerBlob,
     /// What made it.
     pub created_by: String,
-    /// Bytes of the tar, by owner; their sum is that of the tar.
+    /// Bytes of the contents of all files.
+    pub content_bytes: u64,
+    /// Bytes of contents, by owner; their sum is `content_bytes`.
     pub owners: Vec<(Owner, u64)>,
 }
 
@@ -150,7 +152,7 @@ pub struct MakeLayer {
 impl Operation for MakeLayer {
     /// Every entry with its owner, the time and the compression. Not the number of threads: it changes no byte.
     fn key(&self) -> CacheKey {
-        let mut key = CacheKey::builder("layer/1")
+        let mut key = CacheKey::builder("layer/2")
             .number("mtime", self.mtime)
             .field("compression", format!("{:?}", self.compression))
             .field("created-by", &self.layer.created_by);
@@ -165,16 +167,20 @@ impl Operation for MakeLayer {
 
     fn run(&self, context: &Context<'_>, _: &[Arc<Output>]) -> Result<Output, BoxError> {
         let mut owners: BTreeMap<Owner, u64> = BTreeMap::new();
-        *owners.entry(Owner::image()).or_default() += TAR_END;
         let mut writer = context.store().writer()?;
         let options = LayerOptions { mtime: self.mtime, compression: self.compression, threads: self.threads };
         let image = Owner::image();
-        let blob = write_layer(self.layer.tree.iter(), &options, &mut writer, |entry, bytes| {
+        let blob = write_layer(self.layer.tree.iter(), &options, &mut writer, |entry, _| {
             let owner = self.layer.owners.get(&entry.path).unwrap_or(&image);
-            *owners.entry(owner.clone()).or_default() += bytes;
+            *owners.entry(owner.clone()).or_default() += entry.content().map_or(0, Content::len);
         })?;
         let (digest, _) = writer.commit(Some(blob.digest))?;
-        let made = MadeLayer { blob, created_by: self.layer.created_by.clone(), owners: owners.into_iter().collect() };
+        let made = MadeLayer {
+            blob,
+            created_by: self.layer.created_by.clone(),
+            content_bytes: owners.values().sum(),
+            owners: owners.into_iter().collect(),
+        };
         Ok(Output::new(&made)?.with(Ref::Blob(digest)))
     }
 }

@@ -26,19 +26,29 @@ pub struct Linked {
     pub unreached: BTreeSet<TreePath>,
     /// What `ldconfig -p` would print.
     pub listing: String,
+    sonames: BTreeSet<String>,
 }
 
-/// Links all ELF files of `parts`, as processes of the interpreter. `links` are symbolic links that no part brings.
+impl Linked {
+    /// Whether `dlopen` of a soname finds a library of the system.
+    pub fn has(&self, soname: &str) -> bool {
+        self.sonames.contains(soname)
+    }
+}
+
+/// Links all ELF files of `parts`, as processes of the interpreter. `links` are symbolic links that no part brings; what is `left_out`
+/// counts as not there.
 pub fn link<'a>(
     machine: Machine,
     interpreter: &Interpreter,
     parts: impl IntoIterator<Item = &'a Part>,
     loose: &[LooseObject],
     links: &[Entry],
+    left_out: &dyn Fn(&TreePath) -> bool,
 ) -> Result<Linked, BuildError> {
     let mut linker = Linker::new(machine.abi, []);
     for part in parts {
-        for entry in part.entries() {
+        for entry in part.entries().iter().filter(|entry| !left_out(&entry.path)) {
             match &entry.node {
                 Node::File(_) => {
                     if let Some(facts) = part.facts.elf.get(&entry.path) {
@@ -70,5 +80,6 @@ pub fn link<'a>(
     let libraries = linker.libraries();
     let kept = libraries.iter().filter(|(_, path)| !unreached.contains(path));
     let listing = jettison_elf::ldconfig_listing(machine.abi, kept.map(|(name, path)| (name.as_str(), path)));
-    Ok(Linked { links, unreached, listing })
+    let sonames = libraries.into_iter().map(|(name, _)| name).collect();
+    Ok(Linked { links, unreached, listing, sonames })
 }

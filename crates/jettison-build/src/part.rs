@@ -1,6 +1,6 @@
 //! Parts: what a Debian package, a distribution or an interpreter brings to an image, unpacked, trimmed and kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_elf::ElfFacts;
 use jettison_engine::CacheKey;
@@ -58,6 +58,9 @@ pub struct PartFacts {
     /// Importable names, of a distribution.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// Modules of the standard library that its sources name ([`crate::optional`]).
+    #[serde(default)]
+    pub named: BTreeSet<String>,
     /// Links that its maintainer script would have asked `update-alternatives` for.
     #[serde(default)]
     pub alternatives: Vec<AskedLink>,
@@ -96,7 +99,14 @@ impl Cut {
 impl PartFacts {
     /// Nothing known but the owner.
     pub fn new(owner: Owner) -> Self {
-        Self { owner, elf: BTreeMap::new(), cuts: BTreeMap::new(), modules: Vec::new(), alternatives: Vec::new() }
+        Self {
+            owner,
+            elf: BTreeMap::new(),
+            cuts: BTreeMap::new(),
+            modules: Vec::new(),
+            named: BTreeSet::new(),
+            alternatives: Vec::new(),
+        }
     }
 
     /// Notes a file that is left out.

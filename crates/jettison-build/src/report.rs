@@ -16,7 +16,7 @@ pub struct Report {
     pub command: StartReport,
     /// Sum of the layers as a registry keeps them.
     pub compressed_bytes: u64,
-    /// Sum of the layers' tars.
+    /// Sum of the contents of all files, as `docker image ls` counts.
     pub unpacked_bytes: u64,
     /// The layers, the lowest first.
     pub layers: Vec<LayerReport>,
@@ -58,8 +58,10 @@ pub struct LayerReport {
     pub diff_id: Digest,
     /// Size of the blob.
     pub compressed_bytes: u64,
-    /// Size of the tar.
+    /// Sum of the contents of its files.
     pub unpacked_bytes: u64,
+    /// Size of the tar, headers and padding included.
+    pub tar_bytes: u64,
     /// What made it, as the image's history says.
     pub created_by: String,
     /// Whether it was there already.
@@ -110,7 +112,7 @@ pub struct OwnerReport {
     pub name: String,
     /// Its version, empty where it has none.
     pub version: String,
-    /// Bytes of the tars, headers and padding included.
+    /// Bytes of its files.
     pub bytes: u64,
     /// Its share of the blobs, by the compressed size of the blocks it stands in.
     pub compressed_bytes: u64,

@@ -13,14 +13,16 @@ use jettison_elf::ldconfig_stub;
 use jettison_python::Version;
 use jettison_tree::{Content, Entry, Node, TreePath};
 
+use crate::application::Application;
 use crate::archive::{Archive, Mirrors};
 use crate::choose;
 use crate::error::{BuildError, Context as _};
 use crate::interpreter::{Interpreter, Machine};
 use crate::job::Job;
 use crate::layers::PlannedLayer;
-use crate::link::{Linked, LooseObject, link};
+use crate::link::{Linked, link};
 use crate::lockfile::LockedPackages;
+use crate::optional;
 use crate::part::{Owner, Part};
 use crate::settings::Trim;
 
@@ -147,7 +149,10 @@ impl Base {
         }
         let mut cut = crate::part::Cut::default();
         if trim != Trim::None {
-            let linked = link(self.machine, &self.interpreter, &self.parts, &[], &self.made)?;
+            let stdlib = &self.interpreter.stdlib;
+            let is_optional = |path: &TreePath| optional::module_of(path, stdlib).is_some();
+            layer.retain(|entry| !is_optional(&entry.path));
+            let linked = link(self.machine, &self.interpreter, &self.parts, &[], &self.made, &is_optional)?;
             drop_unreached(&mut layer, &linked, &mut cut);
             // Their bundle is in.
             layer.retain(|entry| !entry.path.is_below("usr/share/ca-certificates"));
@@ -206,6 +211,8 @@ pub struct Libraries {
     pub linked: Linked,
     /// Links that the packages would have asked for.
     pub made: Vec<Entry>,
+    /// Optional modules of the standard library that something names.
+    pub named: BTreeSet<&'static str>,
 }
 
 /// Finds the packages that have the libraries that `distributions` and the project's own files miss, and adds `with`.
@@ -215,12 +222,14 @@ pub fn libraries(
     archives: &Archives<'_>,
     base: &Base,
     distributions: &[Part],
-    loose: &[LooseObject],
+    application: &Application,
     with: &[String],
     locked: Option<&LockedPackages>,
     locked_only: bool,
     trim: Trim,
 ) -> Result<Libraries, BuildError> {
+    let named = distributions.iter().flat_map(|part| &part.facts.named).chain(&application.findings.named);
+    let named = optional::closure(named);
     let mut sonames: BTreeMap<String, String> = BTreeMap::new();
     let mut nowhere: BTreeSet<String> = BTreeSet::new();
     loop {
@@ -244,33 +253,41 @@ pub fn libraries(
         let made = made_alternatives(&parts);
         let links: Vec<Entry> = base.made.iter().chain(&made).cloned().collect();
         let all = base.parts.iter().chain(&parts).chain(distributions);
-        let linked = link(base.machine, &base.interpreter, all, loose, &links)?;
+        let left_out = |path: &TreePath| {
+            let module = optional::module_of(path, &base.interpreter.stdlib);
+            trim != Trim::None && module.is_some_and(|module| !named.contains(module))
+        };
+        let linked = link(base.machine, &base.interpreter, all, &application.objects, &links, &left_out)?;
         let mut found = false;
-        for missing in &linked.links.missing {
-            if missing.is_musl || nowhere.contains(&missing.name) || sonames.contains_key(&missing.name) {
+        let missing = linked.links.missing.iter().filter(|missing| !missing.is_musl).map(|missing| {
+            let hint = missing.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            (&missing.name, format!("{missing}{hint}"))
+        });
+        let loaded = application.findings.sonames.iter().filter(|soname| !linked.has(soname));
+        let loaded = loaded.map(|soname| (soname, format!("the project loads `{soname}`, which is not there")));
+        for (soname, what) in missing.chain(loaded) {
+            if nowhere.contains(soname) || sonames.contains_key(soname) {
                 continue;
             }
-            let known = locked.and_then(|locked| locked.sonames.get(&missing.name)).cloned();
-            let package = match known {
-                Some(package) => Some(package),
-                None if locked_only => return Err(not_locked(&format!("the package that has {}", missing.name))),
-                None => archives.get()?.sonames(job)?.package(&missing.name).map(str::to_owned),
+            let package = match locked.and_then(|locked| locked.sonames.get(soname)) {
+                Some(package) => Some(package.clone()),
+                None if locked_only => return Err(not_locked(&format!("the package that has {soname}"))),
+                None => archives.get()?.sonames(job)?.package(soname).map(str::to_owned),
             };
             match package {
                 Some(package) => {
-                    sonames.insert(missing.name.clone(), package);
+                    sonames.insert(soname.clone(), package);
                     found = true;
                 }
                 None => {
-                    nowhere.insert(missing.name.clone());
-                    let hint = missing.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-                    job.warn(format!("{missing}, and no Debian package has it{hint}"));
+                    nowhere.insert(soname.clone());
+                    job.warn(format!("{what}, and no Debian package has it"));
                 }
             }
         }
         if !found {
             let packages = LockedPackages { sonames, ..packages };
-            return Ok(Libraries { packages, parts, linked, made });
+            return Ok(Libraries { packages, parts, linked, made, named });
         }
     }
 }
@@ -295,7 +312,7 @@ pub fn libraries_layer(
 ) -> Result<PlannedLayer, BuildError> {
     let names: Vec<&str> = libraries.packages.package.iter().map(|package| package.name.as_str()).collect();
     let created_by = match &names[..] {
-        [] => "libraries".to_owned(),
+        [] => "what the project needs of the base".to_owned(),
         names => format!("libraries: {}", names.join(", ")),
     };
     let mut layer = PlannedLayer::new(created_by);

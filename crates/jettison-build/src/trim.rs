@@ -27,6 +27,9 @@ pub fn debian(path: &TreePath, trim: Trim) -> Option<Reason> {
         if rest.starts_with("gconv/") || rest == "gconv" {
             return Some("character set converters of iconv(3)");
         }
+        if rest.starts_with("sasl2/libsasldb.") {
+            return Some("the password database of SASL servers");
+        }
         if rest.starts_with("engines-") || rest == "ossl-modules/legacy.so" {
             return Some("OpenSSL engines and its legacy provider");
         }
@@ -110,6 +113,7 @@ mod tests {
             "usr/share/locale/de/LC_MESSAGES/libc.mo",
             "usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
             "usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so",
+            "usr/lib/x86_64-linux-gnu/sasl2/libsasldb.so.2.0.25",
             "usr/lib/python3.13/test/test_os.py",
             "usr/lib/python3.13/turtle.py",
             "usr/lib/python3.13/lib-dynload/_testcapi.cpython-313-x86_64-linux-gnu.so",

@@ -15,6 +15,7 @@ use jettison_tree::{Digest, FragmentWriter, TreePath};
 use serde::{Deserialize, Serialize};
 
 use crate::error::BuildError;
+use crate::optional;
 use crate::part::{AskedLink, Owner, PartFacts};
 use crate::report::OwnerKind;
 use crate::settings::Trim;
@@ -37,7 +38,7 @@ pub struct UnpackDeb {
 impl UnpackDeb {
     /// The key of the fragment: the file, its trimming, and the owner that is written into it.
     fn fragment_key(&self) -> CacheKey {
-        CacheKey::builder("deb/1")
+        CacheKey::builder("deb/2")
             .digest("deb", self.digest)
             .field("trim", self.trim.as_str())
             .field("owner", format!("{:?}", self.owner))
@@ -129,7 +130,7 @@ pub struct UnpackWheel {
 
 impl UnpackWheel {
     fn key_of(&self, file: Option<&WheelFile>) -> CacheKey {
-        let mut key = CacheKey::builder("wheel/1")
+        let mut key = CacheKey::builder("wheel/2")
             .field("name", &self.name)
             .field("trim", self.trim.as_str())
             .field("python", &self.layout.python);
@@ -192,12 +193,15 @@ struct WheelJudge {
 }
 
 impl wheel::Transform for WheelJudge {
-    fn wants(&mut self, _: &TreePath, _: u64, head: &[u8]) -> bool {
-        head.starts_with(ELF_MAGIC)
+    fn wants(&mut self, path: &TreePath, _: u64, head: &[u8]) -> bool {
+        head.starts_with(ELF_MAGIC) || path.as_bytes().ends_with(b".py")
     }
 
     fn transform(&mut self, path: &TreePath, bytes: Vec<u8>) -> Transformed {
-        let Ok(Some(facts)) = ElfFacts::parse(&bytes) else { return Transformed::Keep(bytes) };
+        let Ok(Some(facts)) = ElfFacts::parse(&bytes) else {
+            optional::note(&bytes, &mut self.facts.named);
+            return Transformed::Keep(bytes);
+        };
         let stripped = if self.strip { jettison_elf::strip(&bytes).ok() } else { None };
         let bytes = match stripped {
             Some(stripped) => {

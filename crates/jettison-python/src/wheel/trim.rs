@@ -211,6 +211,11 @@ impl TrimPlan {
             return Some(Reason::Documentation);
         }
         let (stem, suffix) = base.rsplit_once('.').unwrap_or((base, ""));
+        // numpy builds C code for its tests beside its own: `_umath_tests`, and `_simd`, which tests alone import.
+        let module = base.split('.').next().unwrap_or(base);
+        if suffix == "so" && (module.ends_with("_tests") || (top == "numpy" && module == "_simd")) {
+            return Some(Reason::Tests);
+        }
         if suffix == "pyc" && directory.ends_with("__pycache__") {
             return Some(Reason::Bytecode);
         }
