@@ -1,0 +1,11 @@
+//! Drives the built command as a user does: processes, files, exit codes. The network is loopback.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod command_line;
+mod copying;
+mod fixture;
+mod outputs;
+mod pushing;
+mod rooms;
+mod running;
