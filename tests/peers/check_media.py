@@ -72,23 +72,32 @@ def _(context):
         expect(about["Digest"] == report["digest"], "the copy in the registry has another digest")
 
 
-@check("zstd layers are read by skopeo")
+@check("zstd layers are read by skopeo and podman")
 def _(context):
     account = context.first
     account.example(EXAMPLE)
     path = os.path.join(account.work, "layouts", "zstd")
-    account.build(os.path.join(account.examples, EXAMPLE), "--compression", "zstd", "-o", f"type=oci,dest={path}")
+    account.build(
+        os.path.join(account.examples, EXAMPLE), "--compression", "zstd", "-o", f"type=oci,tar=false,dest={path}"
+    )
     raw = json.loads(skopeo("inspect", "--raw", f"oci:{path}"))
     types = {layer["mediaType"] for layer in raw["layers"]}
     expect(types == {"application/vnd.oci.image.layer.v1.tar+zstd"}, f"the media types are {types}")
     skopeo("inspect", f"oci:{path}")
-    # Writing a docker-archive makes skopeo unpack every layer and hold it against its diff ID.
-    skopeo("copy", f"oci:{path}", f"docker-archive:{context.directory('zstd')}/image.tar")
+    # Which unpacks every layer and holds it against its diff ID.
+    tool(*podman(context), "pull", "-q", f"oci:{path}")
 
 
 def runtime():
     """crun, or runc where cgroups are laid out in the hybrid way that crun does not take."""
     return "runc" if os.path.isdir("/sys/fs/cgroup/unified") else "crun"
+
+
+def podman(context):
+    """podman with a storage of its own, as far as its arguments go."""
+    root = os.path.join(context.work, "scratch", "podman")
+    own = ["--root", f"{root}/root", "--runroot", f"{root}/run", "--tmpdir", f"{root}/tmp", "--storage-driver=vfs"]
+    return ["podman", *own, "--events-backend=file", "--cgroup-manager=cgroupfs", "--runtime", runtime()]
 
 
 @contextlib.contextmanager
@@ -130,21 +139,10 @@ def _(context):
 
 @check("podman runs it")
 def _(context):
-    root = context.directory("podman")
-    podman = [
-        "podman",
-        "--root",
-        f"{root}/root",
-        "--runroot",
-        f"{root}/run",
-        "--events-backend=file",
-        "--storage-driver=vfs",
-    ]
-    podman += ["--cgroup-manager=cgroupfs", "--tmpdir", f"{root}/tmp", "--runtime", runtime()]
     with tagged(context) as layout:
-        image = tool(*podman, "pull", "-q", f"oci:{layout}:app").strip().splitlines()[-1]
+        image = tool(*podman(context), "pull", "-q", f"oci:{layout}:app").strip().splitlines()[-1]
     port = free_port()
-    args = json.loads(tool(*podman, "image", "inspect", image))[0]["Config"]
+    args = json.loads(tool(*podman(context), "image", "inspect", image))[0]["Config"]
     argv = on_port((args.get("Entrypoint") or []) + (args.get("Cmd") or []), port)
     name = f"jettison-{port}"
     flags = ["--rm", "--name", name, "--network=host", "--entrypoint", json.dumps(argv[:1])]
@@ -152,9 +150,9 @@ def _(context):
     flags += ["--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024"]
     flags += ["--cgroups=disabled"] if runtime() == "crun" else []
     try:
-        serves([*podman, "run", *flags, image, *argv[1:]], port)
+        serves([*podman(context), "run", *flags, image, *argv[1:]], port)
     finally:
-        subprocess.run([*podman, "rm", "-f", "-t", "0", name], capture_output=True, check=False)
+        subprocess.run([*podman(context), "rm", "-f", "-t", "0", name], capture_output=True, check=False)
 
 
 def on_port(argv, port):

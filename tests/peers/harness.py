@@ -228,7 +228,9 @@ class Context:
         if not os.path.exists(path):
             os.makedirs(os.path.dirname(path), exist_ok=True)
             self.first.own(os.path.dirname(path))
-            report = self.first.build(os.path.join(self.first.examples, example), "-o", f"type=oci,dest={path}")
+            report = self.first.build(
+                os.path.join(self.first.examples, example), "-o", f"type=oci,tar=false,dest={path}"
+            )
             built = self.first.example(example)["digest"]
             expect(report["digest"] == built, f"written as a layout it is {report['digest']}, not {built}")
         return path

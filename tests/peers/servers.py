@@ -108,7 +108,9 @@ class Tampering(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            # A client that has seen enough hangs up.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self.wfile.write(body)
 
     do_HEAD = do_GET
 
@@ -137,6 +139,13 @@ def dying(upstream, after):
     host, port = upstream.split(":")
     left, lock, ends = [after], threading.Lock(), []
 
+    def die():
+        # shutdown() wakes the threads that close() alone would leave waiting, and refuses whoever comes next.
+        for end in [listener, *ends]:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+
     def relay(source, sink, counted):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
@@ -144,9 +153,7 @@ def dying(upstream, after):
                     with lock:
                         left[0] -= len(data)
                     if left[0] <= 0:
-                        listener.close()
-                        for end in ends:
-                            end.close()
+                        die()
                         return
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
@@ -165,9 +172,4 @@ def dying(upstream, after):
         yield f"127.0.0.1:{listener.getsockname()[1]}"
         expect(left[0] <= 0, "the registry did not get to die: too little was sent")
     finally:
-        # shutdown() wakes the accept() that close() alone would leave waiting.
-        with contextlib.suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        for end in ends:
-            end.close()
+        die()
