@@ -22,14 +22,17 @@ use jettison_http::Client;
 use jettison_oci::image::Image;
 use jettison_oci::layer::Compression as LayerCompression;
 use jettison_oci::types::Platform;
+use jettison_python::Tags;
 use jettison_python::lock::{Locked, Selection, Source as LockedSource};
-use jettison_python::project::Project;
-use jettison_python::{Tags, Version};
+use jettison_python::project::{DependencySource, Project};
+use jettison_python::requirements::Requirements;
 use jettison_tree::{Digest, Entry, Node, TreePath};
+use serde::{Deserialize, Serialize};
 
-use crate::application::{Application, ApplicationRequest};
+use crate::application::{self, Application, ApplicationRequest};
 use crate::archive::Mirrors;
 use crate::bytecode;
+use crate::choices;
 use crate::distributions::{self, Before};
 use crate::error::BuildError;
 use crate::image::{self, Launch};
@@ -37,7 +40,7 @@ use crate::index::Indexes;
 use crate::interpreter::{Interpreter, Machine as Target};
 use crate::job::Job;
 use crate::layers::{MadeLayer, OWN_LAYER_BYTES, OWN_LAYERS, PlannedLayer};
-use crate::lockfile::{LockFile, Profile};
+use crate::lockfile::{LOCK_NAME, LockFile, Profile};
 use crate::machine::Machine;
 use crate::optional;
 use crate::part::{Cut, Owner, Part};
@@ -46,18 +49,14 @@ use crate::resolve::{self, Resolver};
 use crate::rootfs;
 use crate::sdist::Builder;
 use crate::settings::{Bytecode, Compression, Settings, Trim};
+use crate::summary::Summary;
 use crate::system::{self, Archives, Base};
 use crate::verify::{self, Verification};
 
 /// The time of everything in an image, unless `SOURCE_DATE_EPOCH` says otherwise: the first that zip files can hold,
 /// 1980-01-01. Changing this changes every layer digest.
 pub const DEFAULT_EPOCH: u64 = 315_532_800;
-/// The user that an image runs as, and its group.
-const USER: u32 = 65_532;
-const USER_NAME: &str = "nonroot";
 const WORKDIR: &str = "/app";
-/// What the full `python` image weighs unpacked, by the article that this project grew from: 1.02 GB.
-const FULL_PYTHON_BYTES: u64 = 1_020_000_000;
 
 /// What to build, and how.
 #[derive(Debug, Clone, Default)]
@@ -112,16 +111,42 @@ struct Flow<'a> {
 }
 
 /// Everything of an image but the project: it stays the same when only the project's own files change.
-struct Foundation {
-    interpreter: Interpreter,
-    layers: Vec<(MadeLayer, bool)>,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Foundation {
+    /// The interpreter.
+    pub interpreter: Interpreter,
+    /// The layers below the project's.
+    pub layers: Vec<MadeLayer>,
     /// Distributions with their importable modules.
-    modules: Vec<(String, Vec<String>)>,
-    /// Sources that bytecode can be made of, with their digests.
-    sources: BTreeMap<TreePath, Digest>,
-    cuts: Vec<CutReport>,
-    /// Identity of interpreter and distributions, for the profile.
-    identity: Digest,
+    pub modules: Vec<(String, Vec<String>)>,
+    /// What was left out.
+    pub cuts: Vec<CutReport>,
+}
+
+/// A foundation, and of what of the project it was made; kept from build to build.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    foundation: Foundation,
+    needs: Needs,
+    warnings: Vec<String>,
+}
+
+/// What a foundation depends on of the project's own files.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Needs {
+    sonames: Vec<String>,
+    named: BTreeSet<String>,
+    objects: Vec<String>,
+}
+
+impl Needs {
+    fn of(application: &Application) -> Self {
+        Self {
+            sonames: application.findings.sonames.clone(),
+            named: application.findings.named.clone(),
+            objects: application.objects.iter().map(|object| format!("{object:?}")).collect(),
+        }
+    }
 }
 
 impl Flow<'_> {
@@ -129,13 +154,107 @@ impl Flow<'_> {
         let (job, request) = (self.job, self.request);
         let settings = &request.settings;
         let project = job.stop("read the project", || Project::read(&request.root).map_err(BuildError::from))?;
+        let account = choices::account(settings)?;
+        let key = self.foundation_key(&project)?;
+        if let Some(key) = key.filter(|_| !request.upgrade)
+            && let Some(kept) = job.store.memo_get::<Kept>(&key)?
+        {
+            let names: Vec<String> = kept.foundation.modules.iter().map(|(name, _)| name.clone()).collect();
+            let application = self.application(&project, &names, &kept.foundation.interpreter)?;
+            if Needs::of(&application) == kept.needs {
+                kept.warnings.iter().for_each(|warning| job.warn(warning.clone()));
+                let layers = kept.foundation.layers.iter().map(|layer| (layer.clone(), true)).collect();
+                return self.finish(&project, &account, &kept.foundation, layers, &application);
+            }
+        }
+        let (foundation, layers, application) = self.found(&project, &account)?;
+        let warnings = job.warnings();
+        let built = self.finish(&project, &account, &foundation, layers, &application)?;
+        // The lock is another one now.
+        if let Some(key) = self.foundation_key(&project)? {
+            let refs: Vec<Ref> = foundation.layers.iter().map(|layer| Ref::Blob(layer.blob.digest)).collect();
+            let kept = Kept { needs: Needs::of(&application), foundation, warnings };
+            job.store.memo_put(&key, &kept, &refs)?;
+        }
+        Ok(built)
+    }
+
+    /// What a foundation depends on besides the project's own files: the files that say which dependencies there are, as they
+    /// are spelled, the settings, and where things come from. `None` where a dependency lies on this machine outside of any file.
+    fn foundation_key(&self, project: &Project) -> Result<Option<CacheKey>, BuildError> {
+        if !application::is_plain(project) {
+            return Ok(None);
+        }
+        let (request, machine) = (self.request, self.job.machine);
+        let settings = Settings {
+            command: None,
+            port: None,
+            env: None,
+            labels: None,
+            tag: None,
+            include: None,
+            exclude: None,
+            ..request.settings.clone()
+        };
+        let mut key = CacheKey::builder("foundation/1")
+            .field("platform", self.platform.to_string())
+            .field("machine", &machine.machine)
+            .number("epoch", self.epoch())
+            .field("settings", format!("{settings:?}"))
+            .field("indexes", format!("{:?}", (&request.index_url, &request.extra_index_urls, &request.find_links)));
+        let mut files: BTreeSet<PathBuf> =
+            [LOCK_NAME, resolve::PYLOCK].iter().map(|name| request.root.join(name)).collect();
+        files.extend(project.looked_at.iter().map(|looked| request.root.join(&looked.path)));
+        if let DependencySource::Lock(_, path) = &project.dependency_source {
+            files.insert(path.clone());
+        }
+        for source in [&project.dependency_source, &project.declared_source] {
+            if let DependencySource::Requirements(names) = source {
+                let variable = |name: &str| machine.vars.get(name).cloned();
+                let requirements = Requirements::read(&project.root, names, &variable)?;
+                files.extend(requirements.files.iter().map(|file| request.root.join(file)));
+            }
+        }
+        for file in files {
+            match std::fs::read(&file) {
+                // What a file points to can change without any of these files.
+                Ok(bytes) if points_elsewhere(&bytes) => return Ok(None),
+                Ok(bytes) => {
+                    let name = file.strip_prefix(&request.root).unwrap_or(&file);
+                    key = key.field("file", name.as_os_str().as_encoded_bytes()).digest("content", Digest::of(&bytes));
+                }
+                Err(_) => {}
+            }
+        }
+        Ok(Some(key.finish()))
+    }
+
+    fn application(
+        &self,
+        project: &Project,
+        distributions: &[String],
+        interpreter: &Interpreter,
+    ) -> Result<Application, BuildError> {
+        let settings = &self.request.settings;
+        let workdir = settings.workdir.as_deref().unwrap_or(WORKDIR);
+        let request = ApplicationRequest { project, settings, distributions, workdir, interpreter };
+        self.job.stop("application", || Application::read(self.job, &request))
+    }
+
+    /// Makes everything of the image but the project's layer, and locks what was chosen on the way.
+    fn found(
+        &self,
+        project: &Project,
+        account: &Account,
+    ) -> Result<(Foundation, Vec<(MadeLayer, bool)>, Application), BuildError> {
+        let (job, request) = (self.job, self.request);
+        let settings = &request.settings;
         let target = Target::of_oci(&self.platform.architecture)?;
-        let python = python_version(&project, settings)?;
-        let suite = base_suite(settings, &python)?;
+        let python = choices::python_version(project, settings)?;
+        let suite = choices::base_suite(settings, &python)?;
         let archives = Archives::new(job, Mirrors::of(job.machine), suite, target);
         let before = LockFile::read(&request.root)?;
         let mut lock = before.clone();
-        let account = account(settings)?;
         let trim = settings.trim.unwrap_or_default();
         let platform_name = self.platform.to_string();
         let kept = |map: &BTreeMap<String, crate::lockfile::LockedPackages>| {
@@ -146,7 +265,7 @@ impl Flow<'_> {
             Base::choose(job, &archives, &python, kept(&before.base).as_ref(), request.locked, trim)
         })?;
         lock.base.insert(platform_name.clone(), base.packages.clone());
-        let (base_plan, unreached) = base.layer(&account, trim)?;
+        let (base_plan, unreached) = base.layer(account, trim)?;
         let base_layer = self.make_layers(vec![base_plan.clone()])?.remove(0);
 
         let indexes = Indexes::new(
@@ -171,7 +290,7 @@ impl Flow<'_> {
             upgrade: request.upgrade,
         };
         let tags = Tags::for_target(&base.interpreter.target(target.arch));
-        let locked = job.stop("resolve", || self.locked(&project, &resolver, &tags))?;
+        let locked = job.stop("resolve", || self.locked(project, &resolver, &tags))?;
 
         let no_builds = BTreeMap::new();
         let builder = Builder {
@@ -198,17 +317,7 @@ impl Flow<'_> {
         }
 
         let names: Vec<String> = installed.parts.iter().map(|part| part.facts.owner.name.clone()).collect();
-        let workdir = settings.workdir.clone().unwrap_or_else(|| WORKDIR.to_owned());
-        let application = job.stop("application", || {
-            let wanted = ApplicationRequest {
-                project: &project,
-                settings,
-                distributions: &names,
-                workdir: &workdir,
-                interpreter: &base.interpreter,
-            };
-            Application::read(job, &wanted)
-        })?;
+        let application = self.application(project, &names, &base.interpreter)?;
 
         let libraries = job.stop("libraries", || {
             let with = settings.with.as_deref().unwrap_or_default();
@@ -229,7 +338,7 @@ impl Flow<'_> {
         })?;
         set(&mut lock.libraries, &platform_name, libraries.packages.clone(), |packages| packages.package.is_empty());
 
-        let foundation = job.stop("layers", || {
+        let (plans, sources, mut foundation, mut layers) = job.stop("layers", || {
             let library_plan = system::libraries_layer(&base, &base_plan, &libraries, trim)?;
             let mut plans = vec![library_plan];
             plans.extend(self.distribution_layers(&installed.parts)?);
@@ -237,7 +346,8 @@ impl Flow<'_> {
             let mut sources = sources_of(&base_plan, &base.interpreter);
             plans.iter().for_each(|plan| sources.extend(sources_of(plan, &base.interpreter)));
             let mut layers = vec![base_layer];
-            layers.extend(self.make_layers(plans)?);
+            layers.extend(self.make_layers(plans.clone())?);
+            plans.insert(0, base_plan);
             let mut cuts: Vec<CutReport> =
                 base.parts.iter().chain(&libraries.parts).chain(&installed.parts).flat_map(Part::cuts).collect();
             let mut unnamed = Cut::default();
@@ -257,63 +367,106 @@ impl Flow<'_> {
             let modules =
                 installed.parts.iter().map(|part| (part.facts.owner.name.clone(), part.facts.modules.clone()));
             let modules = modules.collect();
-            let identity = identity(&base.interpreter, &sources);
-            Ok(Foundation { interpreter: base.interpreter.clone(), layers, modules, sources, cuts, identity })
+            let foundation = Foundation {
+                interpreter: base.interpreter.clone(),
+                layers: layers.iter().map(|(layer, _)| layer.clone()).collect(),
+                modules,
+                cuts,
+            };
+            Ok((plans, sources, foundation, layers))
         })?;
 
-        let application_layer = self.make_layers(vec![application.layer.clone()])?.remove(0);
-        let launch = self.launch(&project, &application, &account, &workdir);
         let bytecode = settings.bytecode.unwrap_or_default();
-        let mut profile = before.profile.clone().filter(|profile| profile.of == foundation.identity);
-        let verifying = settings.verify.as_ref().and_then(|verify| verify.enabled).unwrap_or(true);
+        let identity = identity(&base.interpreter, &sources);
+        let mut profile = before.profile.clone().filter(|profile| profile.of == identity);
 
         // Without a profile the image is verified once as it is, to see what it loads.
-        if verifying && native && bytecode == Bytecode::Profiled && profile.is_none() {
-            let layers: Vec<_> =
-                foundation.layers.iter().chain([&application_layer]).map(|(layer, _)| layer.clone()).collect();
-            let verified = job.stop("profile", || self.verify(&foundation, &application, &launch, &layers, true))?;
-            let known = |path: &String| TreePath::parse(path).is_ok_and(|path| foundation.sources.contains_key(&path));
-            let sources = verified.opened.into_iter().filter(known).collect();
-            profile = Some(Profile { of: foundation.identity, sources });
+        if self.verifying() && native && bytecode == Bytecode::Profiled && profile.is_none() {
+            let application_layer = self.make_layers(vec![application.layer.clone()])?.remove(0);
+            let launch = self.launch(project, &application, account);
+            let all: Vec<MadeLayer> = foundation.layers.iter().chain([&application_layer.0]).cloned().collect();
+            let verified = job.stop("profile", || self.verify(&foundation, &application, &launch, &all, true))?;
+            let known = |path: &String| TreePath::parse(path).is_ok_and(|path| sources.contains_key(&path));
+            profile = Some(Profile { of: identity, sources: verified.opened.into_iter().filter(known).collect() });
         }
         let wanted: BTreeSet<TreePath> = match (bytecode, &profile) {
             (Bytecode::None, _) | (Bytecode::Profiled, None) => BTreeSet::new(),
             (Bytecode::Profiled, Some(profile)) => {
                 profile.sources.iter().filter_map(|path| TreePath::parse(path).ok()).collect()
             }
-            (Bytecode::Compiled | Bytecode::Only, _) => foundation.sources.keys().cloned().collect(),
+            (Bytecode::Compiled | Bytecode::Only, _) => sources.keys().cloned().collect(),
         };
-        let compiled = job.stop("bytecode", || self.bytecode_layer(&foundation, &wanted, &tools_root, native))?;
-        let mut layers = foundation.layers.clone();
-        layers.extend(compiled);
-        layers.push(application_layer);
+        let wanted = sources.into_iter().filter(|(path, _)| wanted.contains(path)).collect();
+        let compiled = job.stop("bytecode", || self.compile(&foundation, wanted, &tools_root, native))?;
+        if bytecode == Bytecode::Only {
+            // Each source gives way to its bytecode.
+            let replaced: BTreeSet<&TreePath> = compiled.iter().map(|(source, _)| source).collect();
+            let mut plans = plans;
+            plans.iter_mut().for_each(|plan| plan.retain(|entry| !replaced.contains(&entry.path)));
+            layers = self.make_layers(plans)?;
+        }
+        let mut plan = PlannedLayer::new("bytecode");
+        let name = format!("bytecode of {} modules", compiled.len());
+        let owner = Owner { kind: OwnerKind::Bytecode, name, version: String::new() };
+        for (source, entry) in compiled {
+            let sourceless = || jettison_python::bytecode::sourceless_path(&source);
+            match (bytecode == Bytecode::Only).then(sourceless).flatten() {
+                Some(path) => plan.replace(Entry { path, ..entry }, &owner),
+                None => plan.replace(entry, &owner),
+            }
+        }
+        if !plan.is_empty() {
+            layers.extend(self.make_layers(vec![plan])?);
+        }
+        foundation.layers = layers.iter().map(|(layer, _)| layer.clone()).collect();
         lock.profile = profile.or(before.profile.clone());
-
-        let made: Vec<MadeLayer> = layers.iter().map(|(layer, _)| layer.clone()).collect();
-        let image = image::assemble(self.store, self.platform, &foundation.interpreter, &launch, &made, self.epoch())?;
-        let mut not_verified = None;
-        let verify = match (verifying, native) {
-            (false, _) => {
-                not_verified = Some("it was switched off".to_owned());
-                None
-            }
-            (true, false) => {
-                not_verified = Some(format!("{} does not run on this machine", self.platform));
-                None
-            }
-            (true, true) => {
-                Some(job.stop("verify", || self.verified(&foundation, &application, &launch, &made, &image))?)
-            }
-        };
         if lock != before {
             lock.write(&request.root)
                 .map(drop)
                 .unwrap_or_else(|error| job.warn(format!("what was chosen is not kept: {error}")));
         }
-        let names = names_of(&project, settings, &request.root);
+        Ok((foundation, layers, application))
+    }
+
+    /// Adds the project's layer, assembles the image, verifies it, names it.
+    fn finish(
+        &self,
+        project: &Project,
+        account: &Account,
+        foundation: &Foundation,
+        mut layers: Vec<(MadeLayer, bool)>,
+        application: &Application,
+    ) -> Result<Built, BuildError> {
+        let job = self.job;
+        layers.extend(self.make_layers(vec![application.layer.clone()])?);
+        let launch = self.launch(project, application, account);
+        let made: Vec<MadeLayer> = layers.iter().map(|(layer, _)| layer.clone()).collect();
+        let image = image::assemble(self.store, self.platform, &foundation.interpreter, &launch, &made, self.epoch())?;
+        let native = Target::of_oci(&self.platform.architecture)?.arch.as_str() == job.machine.machine;
+        let verify = match (self.verifying(), native) {
+            (false, _) => Err("it was switched off".to_owned()),
+            (true, false) => Err(format!("{} does not run on this machine", self.platform)),
+            (true, true) => Ok(job.stop("verify", || self.verified(foundation, application, &launch, &made, &image))?),
+        };
+        let names = names_of(project, &self.request.settings, &self.request.root);
         image::keep(self.store, &image, &names)?;
-        let report = self.report(&foundation, &application, &launch, &layers, &image, verify, not_verified, names);
-        Ok(Built { image, report })
+        let summary = Summary {
+            job,
+            platform: self.platform.to_string(),
+            foundation,
+            launch: &launch,
+            reason: &application.findings.reason,
+            left_out: &application.left_out,
+            layers: &layers,
+            image: &image,
+            verify,
+            names,
+        };
+        Ok(Built { report: summary.report(), image })
+    }
+
+    fn verifying(&self) -> bool {
+        self.request.settings.verify.as_ref().and_then(|verify| verify.enabled).unwrap_or(true)
     }
 
     fn epoch(&self) -> u64 {
@@ -332,7 +485,7 @@ impl Flow<'_> {
             ..Selection::for_tags(tags)
         };
         let mut locked = lock.select(&selection)?;
-        if !crate::application::is_plain(project)
+        if !application::is_plain(project)
             && let Some(name) = &project.name
         {
             locked.push(Locked {
@@ -407,7 +560,7 @@ impl Flow<'_> {
         Ok(layers)
     }
 
-    fn launch(&self, project: &Project, application: &Application, account: &Account, workdir: &str) -> Launch {
+    fn launch(&self, project: &Project, application: &Application, account: &Account) -> Launch {
         let settings = &self.request.settings;
         let mut env: BTreeMap<String, String> = application.findings.env.iter().cloned().collect();
         env.extend(settings.env.clone().unwrap_or_default());
@@ -415,7 +568,7 @@ impl Flow<'_> {
             argv: application.findings.argv.clone(),
             port: application.findings.port,
             user: format!("{}:{}", account.uid, account.gid),
-            workdir: workdir.to_owned(),
+            workdir: settings.workdir.clone().unwrap_or_else(|| WORKDIR.to_owned()),
             home: account.home.clone(),
             python_path: application.python_path.clone(),
             env,
@@ -425,18 +578,19 @@ impl Flow<'_> {
         }
     }
 
-    fn bytecode_layer(
+    /// The bytecode of these sources, each with the source that it is of.
+    fn compile(
         &self,
         foundation: &Foundation,
-        wanted: &BTreeSet<TreePath>,
+        sources: Vec<(TreePath, Digest)>,
         tools_root: &Snapshot,
         native: bool,
-    ) -> Result<Option<(MadeLayer, bool)>, BuildError> {
-        if wanted.is_empty() {
-            return Ok(None);
+    ) -> Result<Vec<(TreePath, Entry)>, BuildError> {
+        if sources.is_empty() {
+            return Ok(Vec::new());
         }
         let mut snapshots = Vec::new();
-        for (layer, _) in foundation.layers.iter().rev() {
+        for layer in foundation.layers.iter().rev() {
             snapshots.push(rootfs::of_layer(self.job.store, layer)?);
         }
         if !native {
@@ -444,25 +598,8 @@ impl Flow<'_> {
             snapshots.insert(0, tools_root.clone());
         }
         let lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
-        let sources = foundation.sources.iter().filter(|(path, _)| wanted.contains(*path));
-        let sources = sources.map(|(path, digest)| (path.clone(), *digest)).collect();
-        let compiled = bytecode::compile(
-            self.job,
-            &bytecode::Wanted { interpreter: &foundation.interpreter, lower: &lower, sources },
-        )?;
-        let owner = Owner {
-            kind: OwnerKind::Bytecode,
-            name: format!("bytecode of {} modules", compiled.len()),
-            version: String::new(),
-        };
-        let mut plan = PlannedLayer::new("bytecode");
-        for (_, entry) in compiled {
-            plan.replace(entry, &owner);
-        }
-        if plan.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(self.make_layers(vec![plan])?.remove(0)))
+        let wanted = bytecode::Wanted { interpreter: &foundation.interpreter, lower: &lower, sources };
+        bytecode::compile(self.job, &wanted)
     }
 
     /// The result of verifying this very image, from before where there is one.
@@ -503,7 +640,7 @@ impl Flow<'_> {
         let lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
         let owners: Vec<_> = snapshots.iter().rev().flat_map(|snapshot| snapshot.owners.iter().cloned()).collect();
         let provided = foundation.modules.iter().flat_map(|(_, modules)| modules.iter().cloned()).collect();
-        let (uid, gid) = ids(&launch.user)?;
+        let (uid, gid) = choices::ids(&launch.user)?;
         let env = launch.environment(&foundation.interpreter);
         let extra_env: Vec<(String, String)> = settings.env.clone().unwrap_or_default().into_iter().collect();
         verify::verify(
@@ -532,107 +669,6 @@ impl Flow<'_> {
             reason => error.context(format!("the image does not work ({reason})")),
         })
     }
-
-    #[expect(clippy::too_many_arguments, reason = "each is a section of the report")]
-    fn report(
-        &self,
-        foundation: &Foundation,
-        application: &Application,
-        launch: &Launch,
-        layers: &[(MadeLayer, bool)],
-        image: &Image,
-        verify: Option<VerifyReport>,
-        not_verified: Option<String>,
-        names: Vec<String>,
-    ) -> Report {
-        let mut owners: BTreeMap<Owner, (u64, u64)> = BTreeMap::new();
-        for (layer, _) in layers {
-            for ((owner, bytes), compressed) in layer.owners.iter().zip(shares(layer)) {
-                let sum = owners.entry(owner.clone()).or_default();
-                sum.0 += bytes;
-                sum.1 += compressed;
-            }
-        }
-        let mut owners: Vec<OwnerReport> = owners
-            .into_iter()
-            .map(|(owner, (bytes, compressed_bytes))| OwnerReport {
-                kind: owner.kind,
-                name: owner.name,
-                version: owner.version,
-                bytes,
-                compressed_bytes,
-            })
-            .collect();
-        owners.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
-        let of = |kinds: &[OwnerKind]| -> u64 {
-            owners.iter().filter(|owner| kinds.contains(&owner.kind)).map(|owner| owner.bytes).sum()
-        };
-        let cut_of_distributions: u64 = foundation
-            .cuts
-            .iter()
-            .filter(|cut| foundation.modules.iter().any(|(name, _)| *name == cut.owner))
-            .map(|cut| cut.bytes)
-            .sum();
-        // pip compiles every module, which takes about as much again as the sources.
-        let distributions = of(&[OwnerKind::Distribution]);
-        let (major, minor) = foundation.interpreter.minor();
-        let naive = NaiveEstimate {
-            base: format!("python:{major}.{minor}"),
-            unpacked_bytes: FULL_PYTHON_BYTES
-                + distributions
-                + cut_of_distributions
-                + distributions / 3
-                + of(&[OwnerKind::Application]),
-            estimate: true,
-        };
-        Report {
-            digest: image.descriptor().digest,
-            names,
-            platform: self.platform.to_string(),
-            command: StartReport {
-                argv: launch.argv.clone(),
-                port: launch.port,
-                reason: application.findings.reason.clone(),
-            },
-            compressed_bytes: layers.iter().map(|(layer, _)| layer.blob.compressed_bytes).sum(),
-            unpacked_bytes: layers.iter().map(|(layer, _)| layer.content_bytes).sum(),
-            layers: layers
-                .iter()
-                .map(|(layer, cached)| LayerReport {
-                    digest: layer.blob.digest,
-                    diff_id: layer.blob.diff_id.tar_digest(),
-                    compressed_bytes: layer.blob.compressed_bytes,
-                    unpacked_bytes: layer.content_bytes,
-                    tar_bytes: layer.blob.unpacked_bytes,
-                    created_by: layer.created_by.clone(),
-                    cached: *cached,
-                })
-                .collect(),
-            owners,
-            cuts: foundation.cuts.clone(),
-            left_out: application.left_out.clone(),
-            naive,
-            verify,
-            not_verified,
-            warnings: self.job.warnings(),
-            timings: self.job.timings(),
-        }
-    }
-}
-
-/// What of a layer's blob belongs to each of its owners, by their bytes; the sum is that of the blob.
-fn shares(layer: &MadeLayer) -> Vec<u64> {
-    let total: u64 = layer.owners.iter().map(|(_, bytes)| bytes).sum();
-    let mut left = layer.blob.compressed_bytes;
-    let mut left_bytes = total;
-    let share = |(_, bytes): &(Owner, u64)| {
-        let share =
-            if left_bytes == 0 { 0 } else { (u128::from(left) * u128::from(*bytes) / u128::from(left_bytes)) as u64 };
-        left -= share;
-        left_bytes -= bytes;
-        share
-    };
-    layer.owners.iter().map(share).collect()
 }
 
 fn cut(owner: &str, reason: &str, cut: Cut) -> CutReport {
@@ -663,83 +699,24 @@ fn sources_of(plan: &PlannedLayer, interpreter: &Interpreter) -> BTreeMap<TreePa
         .collect()
 }
 
+/// Whether a lock or requirements file names a directory of this machine as a distribution, or a variable.
+fn points_elsewhere(text: &[u8]) -> bool {
+    let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
+    has("directory = {")
+        || has("[packages.directory]")
+        || has("editable = ")
+        || has("file://")
+        || has("\n-e ")
+        || has("./")
+        || has("${")
+}
+
 fn identity(interpreter: &Interpreter, sources: &BTreeMap<TreePath, Digest>) -> Digest {
     let mut key = CacheKey::builder("profile/1").field("python", interpreter.version.to_string());
     for (path, digest) in sources {
         key = key.field("path", path.as_bytes()).digest("source", *digest);
     }
     Digest::from_bytes(*key.finish().as_bytes())
-}
-
-/// `3.13`: as asked for, as the project pins it, or the newest stable one that it allows.
-fn python_version(project: &Project, settings: &Settings) -> Result<String, BuildError> {
-    let minor = |text: &str| -> Option<String> {
-        let version: Version = text.parse().ok()?;
-        let (major, minor) = (version.release().first()?, version.release().get(1)?);
-        Some(format!("{major}.{minor}"))
-    };
-    if let Some(asked) = &settings.python {
-        return minor(asked).ok_or_else(|| {
-            BuildError::new(format!("`{asked}` is no version of Python"))
-                .hint("give two or three numbers, such as 3.13")
-        });
-    }
-    let allows = |python: &str| {
-        let newest: Option<Version> = format!("{python}.99").parse().ok();
-        let range = project.requires_python.as_ref();
-        range.is_none_or(|range| newest.is_some_and(|version| range.allows(&version)))
-    };
-    if let Some(pin) = &project.python_pin
-        && let [major, minor, ..] = pin.version.release()
-    {
-        if pin.free_threaded {
-            return Err(BuildError::new(format!("{}: free-threaded Python is not in Debian", pin.place)));
-        }
-        return Ok(format!("{major}.{minor}"));
-    }
-    let stable = jettison_debian::suite::Suite::stable();
-    let older =
-        jettison_debian::suite::SUITES.iter().rev().filter(|suite| suite.number.is_some()).map(|suite| suite.python);
-    let newer = jettison_debian::suite::SUITES
-        .iter()
-        .filter(|suite| suite.number.is_none())
-        .flat_map(|suite| std::iter::once(suite.python).chain(suite.other_pythons.iter().copied()));
-    let mut candidates = std::iter::once(stable.python).chain(older).chain(newer);
-    candidates.find(|python| allows(python)).map(str::to_owned).ok_or_else(|| {
-        let range = project.requires_python.as_ref().map_or("", |range| &range.text);
-        BuildError::new(format!("no Debian suite has a Python that the project allows ({range})"))
-            .hint("give an interpreter with --base docker://python:3.12-slim or --base archive:URL#sha256=DIGEST")
-    })
-}
-
-fn base_suite(settings: &Settings, python: &str) -> Result<&'static str, BuildError> {
-    let base = settings.base.as_deref().unwrap_or("debian");
-    let asked = match base.split_once(':') {
-        None if base == "debian" => None,
-        Some(("debian", suite)) => Some(suite),
-        _ => {
-            return Err(BuildError::new(format!("`{base}` is no base that this version builds on"))
-                .hint("leave --base out, or give debian:SUITE"));
-        }
-    };
-    Ok(system::suite_for(python, asked)?.codename)
-}
-
-fn account(settings: &Settings) -> Result<Account, BuildError> {
-    let (uid, gid) = match &settings.user {
-        None => (USER, USER),
-        Some(user) => ids(user)?,
-    };
-    let (name, home) = if uid == 0 { ("root", "/root") } else { (USER_NAME, "/home/nonroot") };
-    Ok(Account { name: name.to_owned(), uid, gid, home: home.to_owned() })
-}
-
-fn ids(user: &str) -> Result<(u32, u32), BuildError> {
-    let (uid, gid) = user.split_once(':').unwrap_or((user, user));
-    match (uid.parse(), gid.parse()) {
-        (Ok(uid), Ok(gid)) => Ok((uid, gid)),
-        _ => Err(BuildError::new(format!("`{user}` is no user")).hint("give numbers, such as 65532 or 65532:65532")),
-    }
 }
 
 /// The names that the store keeps an image under: those asked for, else the project's; and always the project's directory.

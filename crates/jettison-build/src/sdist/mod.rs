@@ -134,9 +134,17 @@ impl Builder<'_> {
         tools: &LockedPackages,
         locked: Option<&LockedSdist>,
     ) -> Result<Prepared, BuildError> {
-        let scratch = self.job.store.scratch()?;
-        let tree = source.unpack(self.job.store, scratch.path()).context(name)?;
-        let system = source::build_system(&tree).context(name)?;
+        let key = CacheKey::builder("build-system/1").digest("source", source.digest()).finish();
+        let system = match self.job.store.memo_get(&key)? {
+            Some(system) => system,
+            None => {
+                let scratch = self.job.store.scratch()?;
+                let tree = source.unpack(self.job.store, scratch.path()).context(name)?;
+                let system = source::build_system(&tree).context(name)?;
+                self.job.store.memo_put(&key, &system, &[])?;
+                system
+            }
+        };
         let wheels = match locked {
             Some(locked) => locked.requires.clone(),
             None if self.locked_only => {

@@ -9,6 +9,7 @@ use jettison_engine::store::Store;
 use jettison_python::lock::Git;
 use jettison_python::sdist::{Sdist, SdistFilename};
 use jettison_tree::{Digest, Hasher};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{BuildError, Context as _};
 use crate::job::Job;
@@ -139,6 +140,7 @@ fn files(root: &Path) -> Result<Vec<PathBuf>, BuildError> {
 }
 
 /// How a tree is built (PEP 517, 518).
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BuildSystem {
     /// Requirements of the build environment.
     pub requires: Vec<String>,

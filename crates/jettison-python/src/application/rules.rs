@@ -129,6 +129,7 @@ const FILES: &[(&str, Reason)] = &[
     (".dockerignore", Reason::ImageBuild),
     ("jettison.toml", Reason::ImageBuild),
     ("Procfile", Reason::ImageBuild),
+    ("jettison.lock", Reason::Lock),
     ("pylock.toml", Reason::Lock),
     ("uv.lock", Reason::Lock),
     ("poetry.lock", Reason::Lock),
