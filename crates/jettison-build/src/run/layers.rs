@@ -43,7 +43,11 @@ pub(super) struct Held {
 pub(super) fn unpack_layers(store: &Arc<Store>, image: &Image) -> Result<Unpacked, BuildError> {
     let mut snapshots = Vec::new();
     for layer in image.layers() {
-        match unpack_layer(store, image, &layer) {
+        let mut unpacked = unpack_layer(store, image, &layer, false);
+        if layer.index == 0 && matches!(unpacked, Err(Obstacle::NotAlone)) {
+            unpacked = unpack_layer(store, image, &layer, true);
+        }
+        match unpacked {
             Ok(snapshot) => snapshots.push(snapshot),
             Err(Obstacle::NotAlone) => return unpack_whole(store, image),
             Err(Obstacle::Error(error)) => {
@@ -94,19 +98,16 @@ macro_rules! obstacles {
 
 obstacles!(BuildError, StoreError, TarError, PathError, UnpackError, io::Error);
 
-fn unpack_layer(store: &Arc<Store>, image: &Image, layer: &Layer<'_>) -> Result<Snapshot, Obstacle> {
+/// Unpacks a layer for any place in an image, or, more leniently, for the lowest.
+fn unpack_layer(store: &Arc<Store>, image: &Image, layer: &Layer<'_>, is_lowest: bool) -> Result<Snapshot, Obstacle> {
     // By the blob, which is checked. What the config says of the tar in it may be anything.
-    let key = CacheKey::builder("snapshot/changeset/1").digest("blob", layer.descriptor.digest).finish();
+    let blob = layer.descriptor.digest;
+    let key = CacheKey::builder("snapshot/changeset/1").digest("blob", blob).flag("lowest", is_lowest).finish();
     store.snapshot_or(&key, |dir| {
         let mut blob = image.open(layer.descriptor).map_err(BuildError::from)?;
         let mut tar = read_layer(&mut blob)?;
-        let mut changes = Changes {
-            dir,
-            written: BTreeMap::new(),
-            whiteouts: Vec::new(),
-            opaque: Vec::new(),
-            is_lowest: layer.index == 0,
-        };
+        let mut changes =
+            Changes { dir, written: BTreeMap::new(), whiteouts: Vec::new(), opaque: Vec::new(), is_lowest };
         while let Some(mut member) = tar.next_entry()? {
             changes.apply(store, &mut member)?;
         }

@@ -24,15 +24,15 @@ use crate::ui::show_report;
 /// Build the smallest image that runs a Python project
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What a flag of \"Image\" or \"Dependencies\" sets can be set in [tool.jettison] of pyproject.toml, or in
-jettison.toml, too. The digest is printed on standard output, everything else on standard error.
+What a flag of \"Image\" or \"Dependencies\" sets can be set in [tool.jettison] of pyproject.toml, or in jettison.toml, \
+too. The digest is printed on standard output, everything else on standard error.
 
 Examples:
   jettison build
   jettison build -t ghcr.io/me/app:1.2 --push
   jettison build -o type=oci,dest=app.tar examples/flask
   jettison build --platform linux/amd64,linux/arm64 -t ghcr.io/me/app --push
-  jettison build --command 'uvicorn main:app --host 0.0.0.0' --with bash,coreutils")]
+  jettison build --command 'hypercorn main:app' --with bash,coreutils")]
 pub struct BuildArgs {
     /// The project
     #[arg(default_value = ".", value_name = "PATH")]

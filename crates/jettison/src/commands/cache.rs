@@ -48,8 +48,8 @@ enum What {
 }
 
 const PRUNE_HELP: &str = "\
-Without a flag, what was not used for 7 days is removed. While another jettison works on the same
-store, nothing that was used in the last 24 hours is.
+Without a flag, what was not used for 7 days is removed. While another jettison works on the same store, nothing that was \
+used in the last 24 hours is.
 
 Examples:
   jettison cache prune --keep 5GB

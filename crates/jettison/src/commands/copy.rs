@@ -34,8 +34,8 @@ Places:
   oci-archive:FILE[:TAG]       a tar of an OCI layout
   dir:DIR                      skopeo's directory of blobs
 
-The digest is printed on standard output, and stays what it was. Where the image has several platforms
-all are copied, unless --platform chooses one or the target holds one only.
+The digest is printed on standard output, and stays what it was. Where the image has several platforms all are copied, \
+unless --platform chooses one or the target holds one only.
 
 Examples:
   jettison copy docker://python:3.13-slim oci:base:3.13

@@ -14,8 +14,8 @@ use crate::ui::{bytes, plural};
 /// Fetch an image from a registry
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The digest is printed on standard output. Of an image for several platforms the one for this machine is
-fetched, unless --platform or --all-platforms says otherwise.
+The digest is printed on standard output. Of an image for several platforms the one for this machine is fetched, unless \
+--platform or --all-platforms says otherwise.
 
 Examples:
   jettison pull python:3.13-slim

@@ -12,8 +12,8 @@ use crate::session::Session;
 #[command(
     visible_alias = "untag",
     after_help = "\
-A name takes away that name, a digest or a project's directory all names of the image. What the image
-consisted of stays until `jettison cache prune` removes it. The names are printed on standard output."
+A name takes away that name, a digest or a project's directory all names of the image. What the image consisted of stays \
+until `jettison cache prune` removes it. The names are printed on standard output."
 )]
 pub struct RmiArgs {
     /// Names, digests, or directories of projects that were built

@@ -17,12 +17,12 @@ use crate::session::Session;
 /// Run an image, or what was built of a project
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The program runs as the image says: its user, environment, directory and command. What it writes is gone
-when it ends, but for what it writes to --volume. Its exit code becomes that of this command, 128 and the
-signal's number where a signal ended it. SIGINT, SIGTERM and SIGHUP are passed on.
+The program runs as the image says: its user, environment, directory and command. What it writes is gone when it ends, \
+but for what it writes to --volume. Its exit code becomes that of this command, 128 and the signal's number where a signal \
+ended it. SIGINT, SIGTERM and SIGHUP are passed on.
 
 Examples:
-  jettison run .                             what was built of this project, in this machine's network
+  jettison run .                       what was built of this project
   jettison run --network none -p 8080:8000 app
   jettison run -ti --entrypoint python3 app")]
 pub struct RunArgs {
@@ -95,6 +95,7 @@ pub fn run(args: RunArgs, session: &Session<'_>) -> Result<Exit, BuildError> {
     env.extend(args.env.iter().filter_map(|word| variable(word, session)));
     let mounts = args.volume.into_iter().map(mount).collect::<Result<Vec<_>, _>>()?;
     let terminal = args.tty.then(foreground::window_size);
+    let is_its_own = args.entrypoint.is_none() && args.args.is_empty();
     let request = RunRequest {
         args: args.args,
         entrypoint: args.entrypoint,
@@ -114,7 +115,7 @@ pub fn run(args: RunArgs, session: &Session<'_>) -> Result<Exit, BuildError> {
     for (forward, address) in &listeners.addresses {
         session.ui.note(&format!("http://{address} is port {} of the program", forward.inside));
     }
-    if args.network == NetworkMode::Host {
+    if args.network == NetworkMode::Host && is_its_own {
         for port in ports(&image.config().config) {
             session.ui.note(&format!("the image says that it listens on port {port}: http://127.0.0.1:{port}"));
         }

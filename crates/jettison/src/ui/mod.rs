@@ -21,25 +21,25 @@ use crate::environment;
 pub use report::show_report;
 pub use table::{Align, bytes, table};
 
-/// How progress is shown.
+/// How progress is shown. The words are their own help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
-    /// Moving lines on a terminal, nothing elsewhere.
+    // Moving lines on a terminal, nothing elsewhere.
     Auto,
-    /// One line for each thing that happens, with what programs write.
+    // One line for each thing that happens, with what programs write.
     Plain,
-    /// Warnings and errors alone.
+    // Warnings and errors alone.
     Quiet,
 }
 
 /// When colours are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Colour {
-    /// On a terminal, unless `NO_COLOR` is set.
+    // On a terminal, unless `NO_COLOR` is set.
     Auto,
-    /// Always.
+    // Always.
     Always,
-    /// Never.
+    // Never.
     Never,
 }
 
@@ -89,14 +89,11 @@ impl Ui {
 
     /// Writes a line to stderr, above what moves.
     pub fn line(&self, line: &str) {
+        // A terminal that went away takes nothing; the work goes on.
+        let write = || drop(writeln!(std::io::stderr(), "{line}"));
         match &self.mode {
-            Shown::Bars(bars) => {
-                // A terminal that went away takes nothing; the work goes on.
-                let _ = bars.println(line);
-            }
-            Shown::Plain | Shown::Nothing => {
-                let _ = writeln!(std::io::stderr(), "{line}");
-            }
+            Shown::Bars(bars) => bars.suspend(write),
+            Shown::Plain | Shown::Nothing => write(),
         }
     }
 

@@ -19,10 +19,11 @@ pub fn show_report(ui: &Ui, report: &Report) {
     verification(ui, report);
     let smaller = 100.0 - 100.0 * report.unpacked_bytes as f64 / report.naive.unpacked_bytes.max(1) as f64;
     ui.line(&format!(
-        "{}   {} compressed, {} unpacked; on {} it would be about {} unpacked (an estimate): {smaller:.0} % less",
+        "{}   {} compressed, {} unpacked, for {}; on {} it would be about {} unpacked (an estimate): {smaller:.0} % less",
         ui.paint("1;32", "image"),
         ui.paint("1", &bytes(report.compressed_bytes)),
         ui.paint("1", &bytes(report.unpacked_bytes)),
+        escape(&report.platform),
         report.naive.base,
         bytes(report.naive.unpacked_bytes),
     ));

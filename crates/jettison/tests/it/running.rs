@@ -136,6 +136,9 @@ fn layers_cover_each_other_as_they_do_elsewhere() {
     let beyond = [TarMember::hard_link("h", "a/y"), file("d/z")];
     let list = "cd /; ls -d a/* b/* d/* f g/* h 2>/dev/null; stat -c %a d";
     for user in User::all() {
+        // As the lowest it hides nothing, which must not be what covers others later.
+        user.import(&ImageOrIndex::Image(image(&[&upper, &base()], ContainerConfig::default())), "lowest");
+        assert_eq!(user.run(&shell(&[], "lowest", "ls a")).code, 0);
         let two = image(&[&base(), &lower, &upper], ContainerConfig::default());
         user.import(&ImageOrIndex::Image(two), "two");
         assert_eq!(user.run(&shell(&[], "two", list)).ok(), "a/y\nb/z\nd/x\ng/z\n700\n");
