@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ureq::config::Config;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
@@ -15,6 +15,8 @@ use crate::{Body, Credentials, Headers, HttpError, Method, Options, Request, Res
 
 /// Redirects that are followed one after another.
 const MAX_REDIRECTS: usize = 10;
+/// What a certificate in PEM begins with (RFC 7468 section 5.1), also as OpenSSL's trusted ones.
+const CERTIFICATE: &[u8] = b"CERTIFICATE-----";
 /// Connections to one host that are kept for the next request.
 const IDLE_PER_HOST: usize = 16;
 
@@ -26,8 +28,8 @@ pub struct Client {
 
 struct Inner {
     options: Options,
-    /// `None`: the platform's verifier.
-    roots: Option<RootCerts>,
+    /// What TLS trusts, read when the first connection needs it: a platform has hundreds of certificates.
+    roots: OnceLock<RootCerts>,
     agents: Mutex<BTreeMap<Route, Agent>>,
 }
 
@@ -36,13 +38,16 @@ struct Inner {
 struct Route {
     proxy: Option<String>,
     insecure: bool,
+    tls: bool,
 }
 
 impl Client {
     /// A client. Fails if a file of certificates cannot be used.
     pub fn new(options: Options) -> Result<Self, HttpError> {
-        let roots = if options.ca_files.is_empty() { None } else { Some(roots(&options)?) };
-        Ok(Self { inner: Arc::new(Inner { options, roots, agents: Mutex::default() }) })
+        for path in &options.ca_files {
+            read_pem(path)?;
+        }
+        Ok(Self { inner: Arc::new(Inner { options, roots: OnceLock::new(), agents: Mutex::default() }) })
     }
 
     /// The options it was made with.
@@ -160,7 +165,11 @@ impl Client {
         headers: &Headers,
         body: Body<'_>,
     ) -> Result<Response, HttpError> {
-        let route = Route { proxy: proxy.map(str::to_owned), insecure: self.is_insecure(url) };
+        let route = Route {
+            proxy: proxy.map(str::to_owned),
+            insecure: self.is_insecure(url),
+            tls: url.scheme() == "https" || proxy.is_some_and(|proxy| proxy.starts_with("https:")),
+        };
         let agent = self.agent(&route)?;
         let mut builder = ureq::http::Request::builder().method(method.as_str()).uri(url.as_str());
         for (name, value) in headers.iter() {
@@ -268,7 +277,9 @@ impl Client {
         }
         let options = self.options();
         let mut tls = TlsConfig::builder().disable_verification(route.insecure);
-        tls = tls.root_certs(self.inner.roots.clone().unwrap_or(RootCerts::PlatformVerifier));
+        if route.tls {
+            tls = tls.root_certs(self.roots()?);
+        }
         let proxy = match &route.proxy {
             None => None,
             Some(proxy) => Some(
@@ -295,6 +306,15 @@ impl Client {
         Ok(agent)
     }
 
+    fn roots(&self) -> Result<RootCerts, HttpError> {
+        if let Some(roots) = self.inner.roots.get() {
+            return Ok(roots.clone());
+        }
+        let options = self.options();
+        let roots = if options.ca_files.is_empty() { RootCerts::PlatformVerifier } else { read_roots(options)? };
+        Ok(self.inner.roots.get_or_init(|| roots).clone())
+    }
+
     /// Waits before repetition `attempt` (from 0) of something that consists of several requests; false says to give up.
     pub fn wait(&self, attempt: u32) -> bool {
         retry::pause(self.options(), attempt, None).inspect(|pause| std::thread::sleep(*pause)).is_some()
@@ -302,7 +322,7 @@ impl Client {
 }
 
 /// The platform's certificates and those of the files.
-fn roots(options: &Options) -> Result<RootCerts, HttpError> {
+fn read_roots(options: &Options) -> Result<RootCerts, HttpError> {
     let mut certificates = Vec::new();
     for certificate in rustls_native_certs::load_native_certs().certs {
         certificates.push(Certificate::from_der(&certificate).to_owned());
@@ -313,11 +333,20 @@ fn roots(options: &Options) -> Result<RootCerts, HttpError> {
     Ok(RootCerts::Specific(Arc::new(certificates)))
 }
 
-fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, HttpError> {
+/// Reads a file of certificates, without looking into them yet.
+fn read_pem(path: &Path) -> Result<Vec<u8>, HttpError> {
     let error = |reason: String| HttpError::Certificates { path: path.to_owned(), reason };
     let pem = std::fs::read(path).map_err(|e| error(e.to_string()))?;
+    if !pem.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE) {
+        return Err(error("it holds no PEM certificate".to_owned()));
+    }
+    Ok(pem)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<Certificate<'static>>, HttpError> {
+    let error = |reason: String| HttpError::Certificates { path: path.to_owned(), reason };
     let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
+    for item in parse_pem(&read_pem(path)?) {
         if let PemItem::Certificate(certificate) = item.map_err(|e| error(e.to_string()))? {
             certificates.push(certificate);
         }
