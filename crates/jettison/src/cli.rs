@@ -1,7 +1,9 @@
 //! Flags and verbs: what the command line can say, and who does it.
 //!
-//! 1. [`run`] parses. 2. [`Session::new`] opens what all verbs share. 3. The verb's own file under [`commands`](crate::commands)
-//! works. 4. An error is shown with its hint and becomes an [`Exit`].
+//! 1. [`run`] parses.
+//! 2. [`Session::new`] opens what all verbs share.
+//! 3. The verb's own file under [`commands`](crate::commands) works.
+//! 4. An error is shown with its hint and becomes an [`Exit`].
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -79,8 +81,8 @@ fn mirror(text: &str) -> Result<(String, String), String> {
 
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    Build(build::BuildArgs),
-    Run(run::RunArgs),
+    Build(Box<build::BuildArgs>),
+    Run(Box<run::RunArgs>),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Copy(copy::CopyArgs),
@@ -114,7 +116,7 @@ pub fn run() -> Exit {
 fn dispatch(verb: Verb, session: &Session<'_>) -> Result<Exit, BuildError> {
     match verb {
         Verb::Build(args) => build::run(&args, session),
-        Verb::Run(args) => run::run(args, session),
+        Verb::Run(args) => run::run(*args, session),
         Verb::Push(args) => push::run(&args, session),
         Verb::Pull(args) => pull::run(&args, session),
         Verb::Copy(args) => copy::run(&args, session),

@@ -1,7 +1,9 @@
 //! An image of the store → where else it shall be.
 //!
-//! 1. [`OutputSpec::parse`] reads `type=oci,dest=app.tar` as buildx writes it. 2. [`Images::write`] puts an image there.
-//! 3. [`push`] sends it to a registry and remembers what is there. 4. [`rootfs`] is the image without its layers.
+//! 1. [`OutputSpec::parse`] reads `type=oci,dest=app.tar` as buildx writes it.
+//! 2. [`Images::write`] puts an image there.
+//! 3. [`push`] sends it to a registry and remembers what is there.
+//! 4. [`rootfs`] is the image without its layers.
 //!
 //! Nothing is left half-written: files and directories appear under their names when they are whole.
 

@@ -1,6 +1,8 @@
 //! Running an image in the sandbox, as it says itself and as the user wants it.
 //!
-//! 1. [`check_platform`] refuses an image for another machine. 2. [`layers`] unpacks it. 3. [`account`] finds its user.
+//! 1. [`check_platform`] refuses an image for another machine.
+//! 2. [`layers`] unpacks it.
+//! 3. [`account`] finds its user.
 //! 4. [`start`] puts the rest together, from the config and the [`RunRequest`], and starts it.
 //!
 //! What the program writes into the image is in memory, and gone with it.
