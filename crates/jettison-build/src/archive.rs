@@ -35,7 +35,7 @@ pub struct Mirrors {
 }
 
 impl Mirrors {
-    /// Those that the machine's apt uses, else the public ones.
+    /// Those that the user named, else those that the machine's apt uses, else the public ones.
     pub fn of(machine: &Machine) -> Self {
         let mut sources = Vec::new();
         for (path, text) in &machine.apt_sources {
@@ -44,9 +44,12 @@ impl Mirrors {
             sources.extend(if deb822 { parse_sources(text) } else { parse_list(text) }.unwrap_or_default());
         }
         let found = jettison_debian::source::Mirrors::find(&sources);
+        let first = |named: &Option<String>, found: Option<String>, public: &str| {
+            named.clone().or(found).unwrap_or_else(|| public.to_owned())
+        };
         Self {
-            debian: found.debian.unwrap_or_else(|| endpoints::DEBIAN.to_owned()),
-            security: found.security.unwrap_or_else(|| endpoints::DEBIAN_SECURITY.to_owned()),
+            debian: first(&machine.debian_mirror, found.debian, endpoints::DEBIAN),
+            security: first(&machine.debian_security_mirror, found.security, endpoints::DEBIAN_SECURITY),
         }
     }
 
@@ -70,7 +73,7 @@ pub struct Archive {
 impl Archive {
     /// Fetches what there is to know of a suite.
     pub fn open(job: &Job<'_>, mirrors: &Mirrors, suite: &str, architecture: Architecture) -> Result<Self, BuildError> {
-        let keyring = Keyring::debian()?;
+        let keyring = keyring(job.machine)?;
         let origin = |uri: &str, suite: String| Origin { uri: uri.to_owned(), suite, component: COMPONENT.to_owned() };
         let mut origins = vec![origin(&mirrors.debian, suite.to_owned())];
         if suite != "sid" && suite != "unstable" {
@@ -145,6 +148,16 @@ impl Archive {
         fetch_all(job, &[wanted])?;
         Ok(BufReader::new(job.store.open_blob(digest)?))
     }
+}
+
+/// The certificates that suites may be signed with.
+fn keyring(machine: &Machine) -> Result<Keyring, BuildError> {
+    let mut keyring = Keyring::debian()?;
+    if let Some(path) = &machine.debian_keyring {
+        let bytes = std::fs::read(path).context(path.display())?;
+        keyring.extend(Keyring::from_bytes(&bytes).context(path.display())?);
+    }
+    Ok(keyring)
 }
 
 /// The release of one suite. Offline, the last that was seen.

@@ -15,6 +15,12 @@ pub struct Machine {
     pub apt_sources: Vec<(PathBuf, String)>,
     /// Apt's configuration, all files in their order.
     pub apt_configuration: String,
+    /// The mirror of Debian's archive that the user named, before those that apt uses.
+    pub debian_mirror: Option<String>,
+    /// The same for security updates.
+    pub debian_security_mirror: Option<String>,
+    /// A file with certificates, binary or armored, that suites may be signed with besides Debian's own.
+    pub debian_keyring: Option<PathBuf>,
     /// pip's configuration files: their paths and texts, later ones win.
     pub pip_configuration: Vec<(PathBuf, String)>,
     /// The directory with docker's `config.json`.

@@ -28,6 +28,9 @@ pub fn machine() -> Machine {
     machine.apt_sources = texts(&apt_files("/etc/apt/sources.list", "/etc/apt/sources.list.d", &["list", "sources"]));
     let configuration = texts(&apt_files("/etc/apt/apt.conf", "/etc/apt/apt.conf.d", &["conf", ""]));
     machine.apt_configuration = configuration.into_iter().map(|(_, text)| text).collect::<Vec<_>>().join("\n");
+    machine.debian_mirror = machine.var("JETTISON_DEBIAN_MIRROR").map(str::to_owned);
+    machine.debian_security_mirror = machine.var("JETTISON_DEBIAN_SECURITY_MIRROR").map(str::to_owned);
+    machine.debian_keyring = machine.var("JETTISON_DEBIAN_KEYRING").map(PathBuf::from);
     machine.pip_configuration = texts(&pip_files(&machine));
     machine
 }

@@ -27,6 +27,12 @@ use crate::ui::show_report;
 What a flag of \"Image\" or \"Dependencies\" sets can be set in [tool.jettison] of pyproject.toml, or in jettison.toml, \
 too. The digest is printed on standard output, everything else on standard error.
 
+Environment:
+  JETTISON_DEBIAN_MIRROR           the Debian archive, before the mirrors that apt uses
+  JETTISON_DEBIAN_SECURITY_MIRROR  the same for security updates
+  JETTISON_DEBIAN_KEYRING          a file with certificates that a private archive is signed with
+  UV_*, PIP_*, *_PROXY, NETRC      as uv and pip understand them
+
 Examples:
   jettison build
   jettison build -t ghcr.io/me/app:1.2 --push
