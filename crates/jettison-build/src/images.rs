@@ -153,7 +153,7 @@ impl Images<'_> {
         let is_path = matches!(word, "" | "." | "..") || ["/", "./", "../"].iter().any(|start| word.starts_with(start));
         if !is_path {
             if let Some(image) = by_reference(&named, word) {
-                return Ok(image.manifest);
+                return unambiguous(&named, word, image);
             }
             if let Some(digest) = self.by_digest(&named, word)? {
                 return Ok(digest);
@@ -322,6 +322,11 @@ impl Images<'_> {
         }
     }
 
+    /// Brings everything of an image into the store, without a name.
+    pub(crate) fn bring(&self, content: &ImageOrIndex, from: &str) -> Result<(), BuildError> {
+        self.import(content, &[], from).map(drop)
+    }
+
     /// Brings everything of an image into the store that it does not have, several blobs at a time, and names it.
     fn import(&self, content: &ImageOrIndex, names: &[String], from: &str) -> Result<Copied, BuildError> {
         let contents = content.contents()?;
@@ -408,6 +413,19 @@ fn by_reference<'n>(named: &'n [NamedImage], word: &str) -> Option<&'n NamedImag
                 }
         })
     })
+}
+
+/// The image, unless the word is just as well the directory of a project from which something else was built.
+fn unambiguous(named: &[NamedImage], word: &str, image: &NamedImage) -> Result<Digest, BuildError> {
+    let directory = fs::canonicalize(word).map(|directory| crate::build::directory_name(&directory));
+    match named.iter().find(|other| directory.as_ref().is_ok_and(|name| other.name == *name)) {
+        Some(built) if built.manifest != image.manifest => Err(BuildError::new(format!(
+            "`{word}` may be the image `{}` or what was last built in the directory `{word}`, which differ",
+            image.name
+        ))
+        .hint(format!("write {} or ./{word}", image.name))),
+        _ => Ok(image.manifest),
+    }
 }
 
 fn built(named: &[NamedImage], word: &str, directory: &Path) -> Result<Digest, BuildError> {
@@ -507,5 +525,61 @@ impl From<ReferenceError> for BuildError {
 impl From<RootfsError> for BuildError {
     fn from(error: RootfsError) -> Self {
         Self::with_hint(error.to_string(), error.hint())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jettison_engine::events::Silent;
+    use jettison_http::{Client, Options};
+    use jettison_oci::registry::RegistryOptions;
+
+    #[test]
+    fn an_image_is_found_by_what_a_user_types() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path().join("store")).unwrap());
+        let registry = Registry::new(Client::new(Options::default()).unwrap(), RegistryOptions::default());
+        let platform = Platform::linux("amd64");
+        let images =
+            Images { store: &store, registry: &registry, docker_host: None, platform: &platform, events: &Silent };
+        let tag = |name: &str, text: &str| {
+            let digest = store.put_bytes(text.as_bytes()).unwrap();
+            store.tag(name, digest).unwrap();
+            digest
+        };
+        let (one, two) = (tag("app:latest", "one"), tag("ghcr.io/me/app:2", "two"));
+        let project = dir.path().canonicalize().unwrap().join("project");
+        fs::create_dir(&project).unwrap();
+        let built = tag(&crate::build::directory_name(&project), "built");
+        let found = |word: &str| images.find(word).map_err(|error| error.to_string());
+        for word in ["app", "app:latest", "docker.io/library/app", &one.to_string(), &one.hex(), &one.hex()[..6]] {
+            assert_eq!(found(word), Ok(one), "{word}");
+        }
+        assert_eq!(found("ghcr.io/me/app:2"), Ok(two));
+        assert_eq!(found(&format!("ghcr.io/me/app@{two}")), Ok(two));
+        let path = project.to_str().unwrap();
+        for word in [path.to_owned(), format!("{path}/"), format!("{path}/../project"), format!("dir:{path}")] {
+            assert_eq!(found(&word), Ok(built), "{word}");
+        }
+        for word in ["ghcr.io/me/app", "app:2", &one.hex()[..3], "ffff", &format!("app@{two}")] {
+            assert_eq!(found(word), Err(format!("there is no image `{word}` in the store")));
+        }
+    }
+
+    #[test]
+    fn a_word_for_two_images_is_refused() {
+        let image = |name: &str, text: &[u8]| NamedImage {
+            name: name.to_owned(),
+            manifest: Digest::of(text),
+            tagged: SystemTime::UNIX_EPOCH,
+        };
+        // The directory that tests run in.
+        let directory = crate::build::directory_name(&fs::canonicalize("src").unwrap());
+        let named = image("src:latest", b"named");
+        let both = |built: &[u8]| unambiguous(&[named.clone(), image(&directory, built)], "src", &named);
+        assert_eq!(both(b"named").unwrap(), named.manifest);
+        assert_eq!(unambiguous(&[], "src", &named).unwrap(), named.manifest);
+        assert_eq!(both(b"other").unwrap_err().hint_text(), Some("write src:latest or ./src"));
     }
 }
