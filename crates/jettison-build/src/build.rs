@@ -17,10 +17,11 @@ use jettison_debian::made::Account;
 use jettison_engine::CacheKey;
 use jettison_engine::events::Events;
 use jettison_engine::graph::StageGraph;
-use jettison_engine::store::{Ref, Snapshot, Store};
+use jettison_engine::store::{Ref, Store};
 use jettison_http::Client;
 use jettison_oci::image::Image;
 use jettison_oci::layer::Compression as LayerCompression;
+use jettison_oci::registry::{Registry, RegistryOptions};
 use jettison_oci::types::Platform;
 use jettison_python::Tags;
 use jettison_python::lock::{Locked, Selection, Source as LockedSource};
@@ -30,7 +31,7 @@ use jettison_tree::{Digest, Entry, Node, TreePath};
 use serde::{Deserialize, Serialize};
 
 use crate::application::{self, Application, ApplicationRequest};
-use crate::archive::Mirrors;
+use crate::base::{self, BaseImage, Choosing, Roots};
 use crate::bytecode;
 use crate::choices;
 use crate::distributions::{self, Before};
@@ -50,7 +51,7 @@ use crate::rootfs;
 use crate::sdist::Builder;
 use crate::settings::{Bytecode, Compression, Settings, Trim};
 use crate::summary::Summary;
-use crate::system::{self, Archives, Base};
+use crate::system;
 use crate::verify::{self, Verification};
 
 /// The time of everything in an image, unless `SOURCE_DATE_EPOCH` says otherwise: the first that zip files can hold,
@@ -79,6 +80,8 @@ pub struct BuildRequest {
     pub uv: Option<PathBuf>,
     /// `SOURCE_DATE_EPOCH`.
     pub epoch: Option<u64>,
+    /// How registries are reached, for a base that is in one.
+    pub registry: RegistryOptions,
 }
 
 /// An image that was built.
@@ -115,6 +118,8 @@ struct Flow<'a> {
 pub struct Foundation {
     /// The interpreter.
     pub interpreter: Interpreter,
+    /// The image below all layers.
+    pub base: Option<BaseImage>,
     /// The layers below the project's.
     pub layers: Vec<MadeLayer>,
     /// Distributions with their importable modules.
@@ -172,7 +177,10 @@ impl Flow<'_> {
         let built = self.finish(&project, &account, &foundation, layers, &application)?;
         // The lock is another one now.
         if let Some(key) = self.foundation_key(&project)? {
-            let refs: Vec<Ref> = foundation.layers.iter().map(|layer| Ref::Blob(layer.blob.digest)).collect();
+            let mut refs: Vec<Ref> = foundation.layers.iter().map(|layer| Ref::Blob(layer.blob.digest)).collect();
+            if let Some(base) = &foundation.base {
+                refs.extend(base.refs(job.store)?);
+            }
             let kept = Kept { needs: Needs::of(&application), foundation, warnings };
             job.store.memo_put(&key, &kept, &refs)?;
         }
@@ -202,6 +210,9 @@ impl Flow<'_> {
             .number("epoch", self.epoch())
             .field("settings", format!("{settings:?}"))
             .field("indexes", format!("{:?}", (&request.index_url, &request.extra_index_urls, &request.find_links)));
+        if let Some(digest) = base::Source::of(&request.settings, &request.root)?.local_digest()? {
+            key = key.digest("base", digest);
+        }
         let mut files: BTreeSet<PathBuf> =
             [LOCK_NAME, resolve::PYLOCK].iter().map(|name| request.root.join(name)).collect();
         files.extend(project.looked_at.iter().map(|looked| request.root.join(&looked.path)));
@@ -250,9 +261,6 @@ impl Flow<'_> {
         let (job, request) = (self.job, self.request);
         let settings = &request.settings;
         let target = Target::of_oci(&self.platform.architecture)?;
-        let python = choices::python_version(project, settings)?;
-        let suite = choices::base_suite(settings, &python)?;
-        let archives = Archives::new(job, Mirrors::of(job.machine), suite, target);
         let before = LockFile::read(&request.root)?;
         let mut lock = before.clone();
         let trim = settings.trim.unwrap_or_default();
@@ -261,12 +269,33 @@ impl Flow<'_> {
             map.get(&platform_name).filter(|_| !request.upgrade).cloned()
         };
 
-        let base = job.stop("base", || {
-            Base::choose(job, &archives, &python, kept(&before.base).as_ref(), request.locked, trim)
-        })?;
-        lock.base.insert(platform_name.clone(), base.packages.clone());
+        let source = base::Source::of(settings, &request.root)?;
+        let registry = Registry::new(job.http.clone(), request.registry.clone());
+        let choosing = Choosing {
+            job,
+            project,
+            settings,
+            registry: &registry,
+            machine: target,
+            platform: self.platform,
+            before: &before,
+            locked_only: request.locked,
+            upgrade: request.upgrade,
+        };
+        let (base, archives) = job.stop("base", || base::choose(&choosing, &source))?;
+        match &base.image {
+            None => {
+                lock.base.insert(platform_name.clone(), base.packages.clone());
+                lock.image.remove(&platform_name);
+            }
+            Some(below) => {
+                lock.base.remove(&platform_name);
+                lock.image.insert(platform_name.clone(), below.image.locked());
+            }
+        }
         let (base_plan, unreached) = base.layer(account, trim)?;
-        let base_layer = self.make_layers(vec![base_plan.clone()])?.remove(0);
+        let base_plans = if base_plan.is_empty() { Vec::new() } else { vec![base_plan.clone()] };
+        let base_layers = self.make_layers(base_plans)?;
 
         let indexes = Indexes::new(
             job.machine,
@@ -276,12 +305,12 @@ impl Flow<'_> {
         );
         let native = target.arch.as_str() == job.machine.machine;
         let tools_root = match native {
-            true => rootfs::of_parts(job.store, &base.parts, &base.made)?,
-            false => self.native_base(&python, suite, &before, trim)?,
+            true => base.root(job)?,
+            false => base::native_root(&choosing, &source, &base.interpreter)?,
         };
         let resolver = Resolver {
             interpreter: &base.interpreter,
-            rootfs: std::slice::from_ref(&tools_root),
+            rootfs: &tools_root,
             indexes: &indexes,
             extras: settings.extras.as_deref().unwrap_or_default(),
             groups: settings.groups.as_deref().unwrap_or_default(),
@@ -345,9 +374,10 @@ impl Flow<'_> {
             plans.retain(|plan| !plan.is_empty());
             let mut sources = sources_of(&base_plan, &base.interpreter);
             plans.iter().for_each(|plan| sources.extend(sources_of(plan, &base.interpreter)));
-            let mut layers = vec![base_layer];
+            let mut layers = base_layers;
             layers.extend(self.make_layers(plans.clone())?);
             plans.insert(0, base_plan);
+            plans.retain(|plan| !plan.is_empty());
             let mut cuts: Vec<CutReport> =
                 base.parts.iter().chain(&libraries.parts).chain(&installed.parts).flat_map(Part::cuts).collect();
             let mut unnamed = Cut::default();
@@ -369,6 +399,7 @@ impl Flow<'_> {
             let modules = modules.collect();
             let foundation = Foundation {
                 interpreter: base.interpreter.clone(),
+                base: base.image.as_ref().map(|below| below.image.clone()),
                 layers: layers.iter().map(|(layer, _)| layer.clone()).collect(),
                 modules,
                 cuts,
@@ -377,13 +408,17 @@ impl Flow<'_> {
         })?;
 
         let bytecode = settings.bytecode.unwrap_or_default();
-        let identity = identity(&base.interpreter, &sources);
+        let mut sources = sources;
+        if bytecode != Bytecode::Only {
+            sources.extend(base.sources().into_iter().filter(|(path, _)| is_imported(path, &base.interpreter)));
+        }
+        let identity = identity(&base.interpreter, &installed.parts);
         let mut profile = before.profile.clone().filter(|profile| profile.of == identity);
 
         // Without a profile the image is verified once as it is, to see what it loads.
         if self.verifying() && native && bytecode == Bytecode::Profiled && profile.is_none() {
             let application_layer = self.make_layers(vec![application.layer.clone()])?.remove(0);
-            let launch = self.launch(project, &application, account);
+            let launch = self.launch(project, &application, account, &foundation);
             let all: Vec<MadeLayer> = foundation.layers.iter().chain([&application_layer.0]).cloned().collect();
             let verified = job.stop("profile", || self.verify(&foundation, &application, &launch, &all, true))?;
             let known = |path: &String| TreePath::parse(path).is_ok_and(|path| sources.contains_key(&path));
@@ -439,9 +474,15 @@ impl Flow<'_> {
     ) -> Result<Built, BuildError> {
         let job = self.job;
         layers.extend(self.make_layers(vec![application.layer.clone()])?);
-        let launch = self.launch(project, application, account);
+        let launch = self.launch(project, application, account, foundation);
         let made: Vec<MadeLayer> = layers.iter().map(|(layer, _)| layer.clone()).collect();
-        let image = image::assemble(self.store, self.platform, &foundation.interpreter, &launch, &made, self.epoch())?;
+        let below = foundation.base.as_ref().map(|base| base.open(job)).transpose()?;
+        let interpreter = &foundation.interpreter;
+        let image =
+            image::assemble(self.store, self.platform, below.as_ref(), interpreter, &launch, &made, self.epoch())?;
+        if let Some(base) = &foundation.base {
+            layers.splice(0..0, base.layers.iter().map(|layer| (layer.clone(), true)));
+        }
         let native = Target::of_oci(&self.platform.architecture)?.arch.as_str() == job.machine.machine;
         let verify = match (self.verifying(), native) {
             (false, _) => Err("it was switched off".to_owned()),
@@ -499,20 +540,6 @@ impl Flow<'_> {
         Ok(locked)
     }
 
-    /// The base of this machine with the same Python, for what has to run while an image for another machine is built.
-    fn native_base(&self, python: &str, suite: &str, before: &LockFile, trim: Trim) -> Result<Snapshot, BuildError> {
-        let architecture = match self.job.machine.machine.as_str() {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        let target = Target::of_oci(architecture)?;
-        let archives = Archives::new(self.job, Mirrors::of(self.job.machine), suite, target);
-        let locked = before.base.get(&format!("linux/{architecture}"));
-        let base = Base::choose(self.job, &archives, python, locked, false, trim)?;
-        rootfs::of_parts(self.job.store, &base.parts, &base.made)
-    }
-
     /// Makes layers, and says of each whether it was there already.
     fn make_layers(&self, plans: Vec<PlannedLayer>) -> Result<Vec<(MadeLayer, bool)>, BuildError> {
         let compression = match self.request.settings.compression.unwrap_or_default() {
@@ -560,7 +587,13 @@ impl Flow<'_> {
         Ok(layers)
     }
 
-    fn launch(&self, project: &Project, application: &Application, account: &Account) -> Launch {
+    fn launch(
+        &self,
+        project: &Project,
+        application: &Application,
+        account: &Account,
+        foundation: &Foundation,
+    ) -> Launch {
         let settings = &self.request.settings;
         let mut env: BTreeMap<String, String> = application.findings.env.iter().cloned().collect();
         env.extend(settings.env.clone().unwrap_or_default());
@@ -575,6 +608,7 @@ impl Flow<'_> {
             labels: settings.labels.clone().unwrap_or_default(),
             title: project.name.as_ref().map(ToString::to_string),
             version: project.version.clone(),
+            base: foundation.base.clone(),
         }
     }
 
@@ -583,7 +617,7 @@ impl Flow<'_> {
         &self,
         foundation: &Foundation,
         sources: Vec<(TreePath, Digest)>,
-        tools_root: &Snapshot,
+        tools_root: &Roots,
         native: bool,
     ) -> Result<Vec<(TreePath, Entry)>, BuildError> {
         if sources.is_empty() {
@@ -593,11 +627,13 @@ impl Flow<'_> {
         for layer in foundation.layers.iter().rev() {
             snapshots.push(rootfs::of_layer(self.job.store, layer)?);
         }
+        let below = foundation.base.as_ref().map(|base| base.unpack(self.job)).transpose()?;
+        let mut lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
+        lower.extend(below.iter().flat_map(|below| below.lower.iter().cloned()));
         if !native {
             // The sources are the target's; what runs is this machine's.
-            snapshots.insert(0, tools_root.clone());
+            lower.splice(0..0, tools_root.paths.iter().cloned());
         }
-        let lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
         let wanted = bytecode::Wanted { interpreter: &foundation.interpreter, lower: &lower, sources };
         bytecode::compile(self.job, &wanted)
     }
@@ -637,8 +673,12 @@ impl Flow<'_> {
         for layer in layers.iter().rev() {
             snapshots.push(rootfs::of_layer(self.job.store, layer)?);
         }
-        let lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
-        let owners: Vec<_> = snapshots.iter().rev().flat_map(|snapshot| snapshot.owners.iter().cloned()).collect();
+        let below = foundation.base.as_ref().map(|base| base.unpack(self.job)).transpose()?;
+        let mut lower: Vec<PathBuf> = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
+        lower.extend(below.iter().flat_map(|below| below.lower.iter().cloned()));
+        let owners = below.iter().flat_map(|below| &below.owners);
+        let owners = owners.chain(snapshots.iter().rev().flat_map(|snapshot| &snapshot.owners));
+        let owners: Vec<_> = owners.cloned().collect();
         let provided = foundation.modules.iter().flat_map(|(_, modules)| modules.iter().cloned()).collect();
         let (uid, gid) = choices::ids(&launch.user)?;
         let env = launch.environment(&foundation.interpreter);
@@ -685,11 +725,7 @@ fn set<V>(map: &mut BTreeMap<String, V>, key: &str, value: V, is_empty: impl Fn(
 
 /// The Python sources of a layer that the interpreter imports: its own and those of distributions.
 fn sources_of(plan: &PlannedLayer, interpreter: &Interpreter) -> BTreeMap<TreePath, Digest> {
-    let is_source = |entry: &&Entry| {
-        entry.path.as_bytes().ends_with(b".py")
-            && (entry.path.is_below(interpreter.stdlib.as_bytes())
-                || entry.path.is_below(interpreter.site_packages.as_bytes()))
-    };
+    let is_source = |entry: &&Entry| entry.path.as_bytes().ends_with(b".py") && is_imported(&entry.path, interpreter);
     let sources = plan.tree().iter().filter(is_source);
     sources
         .filter_map(|entry| match &entry.node {
@@ -697,6 +733,10 @@ fn sources_of(plan: &PlannedLayer, interpreter: &Interpreter) -> BTreeMap<TreePa
             _ => None,
         })
         .collect()
+}
+
+fn is_imported(path: &TreePath, interpreter: &Interpreter) -> bool {
+    path.is_below(interpreter.stdlib.as_bytes()) || path.is_below(interpreter.site_packages.as_bytes())
 }
 
 /// Whether a lock or requirements file names a directory of this machine as a distribution, or a variable.
@@ -711,10 +751,13 @@ fn points_elsewhere(text: &[u8]) -> bool {
         || has("${")
 }
 
-fn identity(interpreter: &Interpreter, sources: &BTreeMap<TreePath, Digest>) -> Digest {
-    let mut key = CacheKey::builder("profile/1").field("python", interpreter.version.to_string());
-    for (path, digest) in sources {
-        key = key.field("path", path.as_bytes()).digest("source", *digest);
+/// What a profile was taken of: the interpreter's minor version and the distributions. Not the platform: a profile of one serves for
+/// all.
+fn identity(interpreter: &Interpreter, distributions: &[Part]) -> Digest {
+    let (major, minor) = interpreter.minor();
+    let mut key = CacheKey::builder("profile/2").number("major", major).number("minor", minor);
+    for part in distributions {
+        key = key.field("distribution", part.facts.owner.to_string());
     }
     Digest::from_bytes(*key.finish().as_bytes())
 }

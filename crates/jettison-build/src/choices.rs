@@ -1,4 +1,4 @@
-//! What a build takes for granted unless it is told otherwise: the Python version, the suite, the user.
+//! What a build takes for granted unless it is told otherwise: the Python version, the user.
 
 use jettison_debian::made::Account;
 use jettison_python::Version;
@@ -6,7 +6,6 @@ use jettison_python::project::Project;
 
 use crate::error::BuildError;
 use crate::settings::Settings;
-use crate::system;
 
 /// The user that an image runs as, and its group.
 const USER: u32 = 65_532;
@@ -51,19 +50,6 @@ pub fn python_version(project: &Project, settings: &Settings) -> Result<String, 
         BuildError::new(format!("no Debian suite has a Python that the project allows ({range})"))
             .hint("give an interpreter with --base docker://python:3.12-slim or --base archive:URL#sha256=DIGEST")
     })
-}
-
-pub fn base_suite(settings: &Settings, python: &str) -> Result<&'static str, BuildError> {
-    let base = settings.base.as_deref().unwrap_or("debian");
-    let asked = match base.split_once(':') {
-        None if base == "debian" => None,
-        Some(("debian", suite)) => Some(suite),
-        _ => {
-            return Err(BuildError::new(format!("`{base}` is no base that this version builds on"))
-                .hint("leave --base out, or give debian:SUITE"));
-        }
-    };
-    Ok(system::suite_for(python, asked)?.codename)
 }
 
 pub fn account(settings: &Settings) -> Result<Account, BuildError> {

@@ -9,6 +9,7 @@ use jettison_oci::blob::{Blob, BlobError, BlobSource};
 use jettison_oci::image::Image;
 use jettison_oci::types::{Descriptor, History, Platform};
 
+use crate::base::BaseImage;
 use crate::error::BuildError;
 use crate::interpreter::Interpreter;
 use crate::layers::MadeLayer;
@@ -32,6 +33,8 @@ pub struct Launch {
     pub env: BTreeMap<String, String>,
     /// Labels that the user sets; they win.
     pub labels: BTreeMap<String, String>,
+    /// The image below, whose config holds where this says nothing.
+    pub base: Option<BaseImage>,
     /// Name and version of the project.
     pub title: Option<String>,
     /// See `title`.
@@ -41,16 +44,27 @@ pub struct Launch {
 impl Launch {
     /// The environment of the image, in order.
     pub fn environment(&self, interpreter: &Interpreter) -> Vec<(String, String)> {
-        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        let inherited = self.base.iter().flat_map(|base| &base.env);
+        let inherited: BTreeMap<&str, &str> = inherited.map(|(name, value)| (&**name, &**value)).collect();
+        let path =
+            inherited.get("PATH").copied().unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         let bin = format!("/{}/bin", interpreter.prefix);
         let path = if path.split(':').any(|part| part == bin) { path.to_owned() } else { format!("{bin}:{path}") };
-        let mut env = BTreeMap::from([
+        let mut env: BTreeMap<String, String> =
+            inherited.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let certificates = env.get("SSL_CERT_FILE").cloned();
+        env.extend([
             ("HOME".to_owned(), self.home.clone()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("PATH".to_owned(), path),
             ("PYTHONUNBUFFERED".to_owned(), "1".to_owned()),
             ("SSL_CERT_FILE".to_owned(), "/etc/ssl/certs/ca-certificates.crt".to_owned()),
         ]);
+        if self.base.as_ref().is_some_and(|base| !base.has_certificates) {
+            // Ours are not there; the base may have its own way.
+            env.remove("SSL_CERT_FILE");
+            env.extend(certificates.map(|path| ("SSL_CERT_FILE".to_owned(), path)));
+        }
         if !self.python_path.is_empty() {
             env.insert("PYTHONPATH".to_owned(), self.python_path.join(":"));
         }
@@ -63,12 +77,28 @@ impl Launch {
 pub fn assemble(
     store: &Arc<Store>,
     platform: &Platform,
+    below: Option<&Image>,
     interpreter: &Interpreter,
     launch: &Launch,
     layers: &[MadeLayer],
     epoch: u64,
 ) -> Result<Image, BuildError> {
-    let mut builder = ImageBuilder::new(platform, epoch);
+    let mut builder = match below {
+        None => ImageBuilder::new(platform, epoch),
+        Some(image) => ImageBuilder::on(image, epoch),
+    };
+    if let Some(base) = &launch.base {
+        builder.annotate("org.opencontainers.image.base.digest", base.digest.to_string());
+        if let Some(name) = base.place.strip_prefix("docker://") {
+            builder.annotate("org.opencontainers.image.base.name", name);
+        }
+        // What it says of itself is not true of this image, and its arguments are not for another command.
+        let config = &mut builder.config().config;
+        config.labels.retain(|name, _| !name.starts_with("org.opencontainers.image."));
+        config.entrypoint = None;
+        config.cmd = None;
+        config.healthcheck = None;
+    }
     for layer in layers {
         let history = History {
             created_by: Some(layer.created_by.clone()),

@@ -21,8 +21,17 @@ pub struct Interpreter {
     pub site_packages: TreePath,
     /// The prefix of what distributions bring besides modules.
     pub prefix: TreePath,
-    /// The version of glibc below it.
-    pub glibc: (u16, u16),
+    /// The C library below it.
+    pub libc: CLibrary,
+}
+
+/// A C library, with the first two numbers of its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CLibrary {
+    /// The GNU C library.
+    Glibc(u16, u16),
+    /// musl, of Alpine.
+    Musl(u16, u16),
 }
 
 impl Interpreter {
@@ -35,7 +44,23 @@ impl Interpreter {
             site_packages: TreePath::parse(format!("usr/local/lib/python{major}.{minor}/dist-packages"))?,
             prefix: TreePath::parse("usr/local")?,
             version,
-            glibc,
+            libc: CLibrary::Glibc(glibc.0, glibc.1),
+        })
+    }
+
+    /// An interpreter as it is built from Python's own sources, of which `executable` (`usr/local/bin/python3.12`) says the
+    /// prefix.
+    pub fn plain(version: Version, executable: &TreePath, libc: CLibrary) -> Result<Self, BuildError> {
+        let (major, minor) = minor(&version);
+        let prefix = executable.parent().and_then(|bin| bin.parent());
+        let prefix = prefix.ok_or_else(|| BuildError::new(format!("`{executable}` stands in no prefix")))?;
+        Ok(Self {
+            executable: format!("/{executable}"),
+            stdlib: prefix.join(format!("lib/python{major}.{minor}"))?,
+            site_packages: prefix.join(format!("lib/python{major}.{minor}/site-packages"))?,
+            prefix,
+            version,
+            libc,
         })
     }
 
@@ -46,8 +71,11 @@ impl Interpreter {
 
     /// What distributions are chosen for.
     pub fn target(&self, arch: Arch) -> Target {
-        let (major, minor) = self.glibc;
-        Target::new(self.version.clone(), arch, Libc::Glibc { major, minor })
+        let libc = match self.libc {
+            CLibrary::Glibc(major, minor) => Libc::Glibc { major, minor },
+            CLibrary::Musl(major, minor) => Libc::Musl { major, minor },
+        };
+        Target::new(self.version.clone(), arch, libc)
     }
 
     /// Where the parts of a wheel go.

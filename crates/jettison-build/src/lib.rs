@@ -3,6 +3,7 @@
 
 pub mod application;
 pub mod archive;
+pub mod base;
 pub mod build;
 pub mod bytecode;
 mod choices;

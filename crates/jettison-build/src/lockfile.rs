@@ -26,6 +26,9 @@ pub struct LockFile {
     /// The Debian packages below every project with this interpreter, by platform.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub base: BTreeMap<String, LockedPackages>,
+    /// The image below, where the base is one, by platform.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub image: BTreeMap<String, LockedImage>,
     /// The Debian packages that this project needs besides, by platform.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub libraries: BTreeMap<String, LockedPackages>,
@@ -38,6 +41,16 @@ pub struct LockFile {
     /// What verification saw loaded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<Profile>,
+}
+
+/// An image that others stand on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LockedImage {
+    /// Where it came from.
+    pub place: String,
+    /// Of its manifest.
+    pub digest: Digest,
 }
 
 /// A closed set of Debian packages.

@@ -16,6 +16,7 @@ use jettison_python::project::{DependencySource, LockKind, Project};
 use jettison_python::requirements::Requirements;
 use jettison_tree::Digest;
 
+use crate::base::Roots;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
 use crate::index::{Indexes, page};
@@ -49,7 +50,7 @@ pub struct Resolver<'a> {
     /// The interpreter of the image.
     pub interpreter: &'a Interpreter,
     /// Directories of a root file system in which that interpreter runs here, the topmost first.
-    pub rootfs: &'a [Snapshot],
+    pub rootfs: &'a Roots,
     /// Where distributions come from.
     pub indexes: &'a Indexes,
     /// Extras of the project.
@@ -156,7 +157,7 @@ impl Resolver<'_> {
             std::fs::copy(previous, out.join(PYLOCK))?;
         }
         // Held until the program has ended: nobody prunes them meanwhile.
-        let mut snapshots = self.rootfs.to_vec();
+        let mut root = self.rootfs.clone();
         let mut mounts = vec![bind(&out, "/.jettison/out", false), bind(&cache, "/.jettison/cache", false)];
         let uv = match self.uv {
             Some(path) => {
@@ -165,7 +166,7 @@ impl Resolver<'_> {
                 "/.jettison/uv"
             }
             None => {
-                snapshots.insert(0, self.pinned_uv(job)?);
+                root = root.under(self.pinned_uv(job)?);
                 "/usr/local/bin/uv"
             }
         };
@@ -206,8 +207,8 @@ impl Resolver<'_> {
         let (env, more) = environment(job);
         mounts.extend(more);
         let network = !job.http.options().offline;
-        let lower = snapshots.iter().map(|snapshot| snapshot.path.clone()).collect();
-        let tool = Tool { lower, upper: None, argv, env, cwd: directory.to_owned(), mounts, network };
+        let tool =
+            Tool { lower: root.paths.clone(), upper: None, argv, env, cwd: directory.to_owned(), mounts, network };
         let done = tool.run(|line| progress.log(line))?;
         if !done.status.success() {
             return Err(failed(&done.output));
@@ -243,7 +244,8 @@ impl Resolver<'_> {
             })?;
             fetch_all(job, &[Wanted { name: (*filename).to_owned(), urls: vec![url], digest, size: None }])?;
         }
-        let layout = Interpreter::debian(self.interpreter.version.clone(), self.interpreter.glibc)?.layout()?;
+        // It is static: no C library matters to it.
+        let layout = Interpreter::debian(self.interpreter.version.clone(), (2, 0))?.layout()?;
         let file = Some(WheelFile { filename: (*filename).to_owned(), digest });
         let mut graph = StageGraph::new();
         let unpack = UnpackWheel { name: "uv".to_owned(), file, layout, trim: Trim::None, direct_url: None };

@@ -1,23 +1,20 @@
-//! The Debian part of an image: interpreter, C library, certificates, time zones, and what the distributions need besides.
+//! What distributions and project need of Debian besides the [`Base`].
 //!
-//! 1. [`Base::choose`] finds the suite that has the wanted Python, and the packages that it needs there. 2. [`Base::layer`] puts them
-//! together with what maintainer scripts would have made, and leaves out the libraries that the standard library does not reach: the
-//! same layer for every project on this base. 3. [`libraries`] finds what the project's own files miss, and
-//! [`libraries_layer`] adds it.
+//! 1. [`libraries`] finds what their files miss: a [`Search`] from sonames to packages, until nothing is missing. 2. [`check_links`]
+//! refuses what the C library cannot load. 3. [`libraries_layer`] holds what was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jettison_debian::made::{self, Account, Alternative};
 use jettison_debian::suite::Suite;
 use jettison_elf::ldconfig_stub;
-use jettison_python::Version;
 use jettison_tree::{Content, Entry, Node, TreePath};
 
 use crate::application::Application;
 use crate::archive::{Archive, Mirrors};
+use crate::base::{self, Base, made_alternatives};
 use crate::choose;
-use crate::error::{BuildError, Context as _};
-use crate::interpreter::{Interpreter, Machine};
+use crate::error::BuildError;
+use crate::interpreter::Machine;
 use crate::job::Job;
 use crate::layers::PlannedLayer;
 use crate::link::{Linked, link};
@@ -29,20 +26,6 @@ use crate::settings::Trim;
 /// What was left out of the base because nothing reaches it, as the report says it.
 pub const UNREACHED: &str = "shared libraries that nothing reaches";
 
-/// The packages below every project with one interpreter.
-pub struct Base {
-    /// The machine.
-    pub machine: Machine,
-    /// The interpreter.
-    pub interpreter: Interpreter,
-    /// The packages, to be locked.
-    pub packages: LockedPackages,
-    /// The packages, unpacked.
-    pub parts: Vec<Part>,
-    /// What maintainer scripts would have made.
-    pub made: Vec<Entry>,
-}
-
 /// An archive that is opened when it is needed.
 pub struct Archives<'a> {
     job: &'a Job<'a>,
@@ -50,18 +33,31 @@ pub struct Archives<'a> {
     suite: String,
     machine: Machine,
     open: std::cell::OnceCell<Archive>,
+    /// What the base is, where it is none that Debian's packages fit.
+    other: Option<String>,
 }
 
 impl<'a> Archives<'a> {
     /// The archive of this suite and machine.
     pub fn new(job: &'a Job<'a>, mirrors: Mirrors, suite: &str, machine: Machine) -> Self {
-        Self { job, mirrors, suite: suite.to_owned(), machine, open: std::cell::OnceCell::new() }
+        Self { job, mirrors, suite: suite.to_owned(), machine, open: std::cell::OnceCell::new(), other: None }
+    }
+
+    /// No archive: nothing of Debian's fits a base that is `other`.
+    pub fn none(job: &'a Job<'a>, other: &str, machine: Machine) -> Self {
+        let mirrors = Mirrors::of(job.machine);
+        Self { other: Some(other.to_owned()), ..Self::new(job, mirrors, "", machine) }
     }
 
     /// Opens it, or returns it.
     pub fn get(&self) -> Result<&Archive, BuildError> {
         if let Some(archive) = self.open.get() {
             return Ok(archive);
+        }
+        if let Some(other) = &self.other {
+            return Err(BuildError::new(format!("the base is {other}, to which no Debian package can be added")).hint(
+                "put what is missing into the base image, take distributions that bring their libraries, or a base of Debian",
+            ));
         }
         let progress = self.job.begin(&format!("read the Debian archive ({})", self.suite));
         let archive = Archive::open(self.job, &self.mirrors, &self.suite, self.machine.debian)?;
@@ -77,6 +73,85 @@ impl<'a> Archives<'a> {
     /// Codename of the suite.
     pub fn suite(&self) -> &str {
         &self.suite
+    }
+
+    /// What the packages are for.
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+}
+
+/// From sonames to packages.
+pub struct Search<'a> {
+    archives: &'a Archives<'a>,
+    locked: Option<&'a LockedPackages>,
+    locked_only: bool,
+    sonames: BTreeMap<String, String>,
+    nowhere: BTreeSet<String>,
+}
+
+impl<'a> Search<'a> {
+    /// Nothing found yet. What was `locked` before is not looked up again.
+    pub fn new(archives: &'a Archives<'a>, locked: Option<&'a LockedPackages>, locked_only: bool) -> Self {
+        Self { archives, locked, locked_only, sonames: BTreeMap::new(), nowhere: BTreeSet::new() }
+    }
+
+    /// The packages that were found, and `fixed` ones.
+    pub fn roots(&self, fixed: impl Iterator<Item = String>) -> Vec<String> {
+        let mut roots: Vec<String> = fixed.chain(self.sonames.values().cloned()).collect();
+        roots.sort();
+        roots.dedup();
+        roots
+    }
+
+    /// Whether `locked` is the answer to these roots.
+    pub fn answers(&self, locked: &LockedPackages, roots: &[String]) -> bool {
+        locked.roots == roots && locked.suite == self.archives.suite()
+    }
+
+    /// The package of each soname.
+    pub fn into_sonames(self) -> BTreeMap<String, String> {
+        self.sonames
+    }
+
+    /// Finds the packages of what is missing, and of the sonames that are `loaded` by name. `false` where there was nothing more to find.
+    pub fn add_missing<'s>(
+        &mut self,
+        job: &Job<'_>,
+        linked: &'s Linked,
+        loaded: impl IntoIterator<Item = &'s String>,
+    ) -> Result<bool, BuildError> {
+        let missing = linked.links.missing.iter().filter(|missing| !missing.is_musl).map(|missing| {
+            let hint = missing.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            (&missing.name, format!("{missing}{hint}"))
+        });
+        let loaded = loaded.into_iter().filter(|soname| !linked.has(soname));
+        let loaded = loaded.map(|soname| (soname, format!("the project loads `{soname}`, which is not there")));
+        let mut found = false;
+        for (soname, what) in missing.chain(loaded) {
+            if self.nowhere.contains(soname) || self.sonames.contains_key(soname) {
+                continue;
+            }
+            let package = match self.locked.and_then(|locked| locked.sonames.get(soname)) {
+                Some(package) => Some(package.clone()),
+                None if self.locked_only => return Err(not_locked(&format!("the package that has {soname}"))),
+                None => {
+                    let archive = self.archives.get().map_err(|error| error.context(&what))?;
+                    archive.sonames(job)?.package(soname).map(str::to_owned)
+                }
+            };
+            match package {
+                Some(package) => {
+                    self.sonames.insert(soname.clone(), package);
+                    found = true;
+                }
+                None => {
+                    self.nowhere.insert(soname.clone());
+                    job.warn(format!("{what}, and no Debian package has it"));
+                }
+            }
+        }
+        Ok(found)
     }
 }
 
@@ -101,104 +176,6 @@ fn no_python(python: &str) -> BuildError {
     BuildError::new(format!("no Debian suite has Python {python}; there is {}", has.join(", "))).hint(
         "ask for one of these with --python, or give an interpreter: --base docker://python:3.12-slim or --base archive:URL#sha256=DIGEST",
     )
-}
-
-impl Base {
-    /// The packages for this Python: as locked, or chosen from the archive; fetched and unpacked.
-    pub fn choose(
-        job: &Job<'_>,
-        archives: &Archives<'_>,
-        python: &str,
-        locked: Option<&LockedPackages>,
-        locked_only: bool,
-        trim: Trim,
-    ) -> Result<Self, BuildError> {
-        let mut roots = vec![format!("python{python}-minimal"), format!("libpython{python}-stdlib")];
-        roots.extend(made::BASE_PACKAGES.map(str::to_owned));
-        let packages = match locked.filter(|locked| locked.suite == archives.suite() && locked.roots == roots) {
-            Some(locked) => locked.clone(),
-            None if locked_only => return Err(not_locked("the packages of the base")),
-            None => choose::choose(archives.get()?, &roots, None, locked)?,
-        };
-        choose::fetch(job, archives.mirrors(), &packages.package)?;
-        let parts = choose::unpack(job, &packages.package, trim)?;
-        let version = |name: &str| {
-            let package = packages.package.iter().find(|package| package.name == name);
-            package.map(|package| upstream(&package.version).to_owned())
-        };
-        let interpreter = version(&roots[0]).and_then(|version| version.parse::<Version>().ok());
-        let interpreter =
-            interpreter.ok_or_else(|| BuildError::new(format!("{} has no version of Python", roots[0])))?;
-        let glibc = version("libc6").ok_or_else(|| BuildError::new("the base has no C library"))?;
-        let interpreter = Interpreter::debian(interpreter, glibc_version(&glibc)?)?;
-        let made = made_entries(archives.machine, &interpreter, &parts)?;
-        Ok(Self { machine: archives.machine, interpreter, packages, parts, made })
-    }
-
-    /// The layer, and the bytes of libraries that were left out of it.
-    pub fn layer(&self, account: &Account, trim: Trim) -> Result<(PlannedLayer, crate::part::Cut), BuildError> {
-        let created_by = format!("Python {} on Debian {}", self.interpreter.version, self.packages.suite);
-        let mut layer = PlannedLayer::new(created_by);
-        for part in &self.parts {
-            layer.add_part(part).map_err(|clash| BuildError::new(clash.to_string()))?;
-        }
-        for entry in
-            self.made.iter().cloned().chain(made::accounts(Some(account)).map_err(|e| BuildError::new(e.to_string()))?)
-        {
-            layer.replace(entry, &Owner::image());
-        }
-        let mut cut = crate::part::Cut::default();
-        if trim != Trim::None {
-            let stdlib = &self.interpreter.stdlib;
-            let is_optional = |path: &TreePath| optional::module_of(path, stdlib).is_some();
-            layer.retain(|entry| !is_optional(&entry.path));
-            let linked = link(self.machine, &self.interpreter, &self.parts, &[], &self.made, &is_optional)?;
-            drop_unreached(&mut layer, &linked, &mut cut);
-            // Their bundle is in.
-            layer.retain(|entry| !entry.path.is_below("usr/share/ca-certificates"));
-        }
-        let directories: BTreeSet<TreePath> = self.made.iter().map(|entry| entry.path.clone()).collect();
-        let home = TreePath::parse(&account.home)?;
-        layer.drop_empty_directories(|entry| directories.contains(&entry.path) || entry.path == home);
-        Ok((layer, cut))
-    }
-}
-
-fn drop_unreached(layer: &mut PlannedLayer, linked: &Linked, cut: &mut crate::part::Cut) {
-    for entry in layer.tree().iter().filter(|entry| linked.unreached.contains(&entry.path)) {
-        cut.add(entry.content().map_or(0, Content::len));
-    }
-    layer.retain(|entry| !linked.unreached.contains(&entry.path));
-}
-
-/// What nobody ships and programs count on.
-fn made_entries(machine: Machine, interpreter: &Interpreter, parts: &[Part]) -> Result<Vec<Entry>, BuildError> {
-    let entries = || parts.iter().flat_map(Part::entries);
-    let mut made = made::usr_merge(machine.debian);
-    made.extend(made::directories());
-    made.extend(made::name_service());
-    let certificates = made::ca_certificates(entries(), &[]);
-    made.extend(certificates.map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?);
-    made.extend(made_alternatives(parts));
-    let (major, minor) = interpreter.minor();
-    for name in ["python3", "python"] {
-        made.push(Entry::symlink(TreePath::parse(format!("usr/bin/{name}"))?, format!("python{major}.{minor}")));
-    }
-    for directory in [&interpreter.site_packages, &interpreter.prefix.join("bin")?] {
-        made.push(Entry::directory(directory.clone()));
-    }
-    Ok(made)
-}
-
-fn made_alternatives(parts: &[Part]) -> Vec<Entry> {
-    let there: BTreeSet<&TreePath> = parts.iter().flat_map(Part::entries).map(|entry| &entry.path).collect();
-    let asked = parts.iter().flat_map(|part| &part.facts.alternatives).map(|asked| Alternative {
-        link: asked.link.clone(),
-        name: asked.name.clone(),
-        target: asked.target.clone(),
-        priority: asked.priority,
-    });
-    made::alternatives(asked, |path| there.contains(path))
 }
 
 /// What the distributions and the project need of Debian besides the base.
@@ -230,13 +207,11 @@ pub fn libraries(
 ) -> Result<Libraries, BuildError> {
     let named = distributions.iter().flat_map(|part| &part.facts.named).chain(&application.findings.named);
     let named = optional::closure(named);
-    let mut sonames: BTreeMap<String, String> = BTreeMap::new();
-    let mut nowhere: BTreeSet<String> = BTreeSet::new();
+    let present = base.present();
+    let mut search = Search::new(archives, locked, locked_only);
     loop {
-        let mut roots: Vec<String> = with.iter().cloned().chain(sonames.values().cloned()).collect();
-        roots.sort();
-        roots.dedup();
-        let still = |locked: &&LockedPackages| locked.roots == roots && locked.suite == archives.suite();
+        let roots = search.roots(with.iter().cloned());
+        let still = |locked: &&LockedPackages| search.answers(locked, &roots);
         let packages = match locked.filter(still) {
             Some(locked) => locked.clone(),
             None if roots.is_empty() => LockedPackages {
@@ -257,36 +232,9 @@ pub fn libraries(
             let module = optional::module_of(path, &base.interpreter.stdlib);
             trim != Trim::None && module.is_some_and(|module| !named.contains(module))
         };
-        let linked = link(base.machine, &base.interpreter, all, &application.objects, &links, &left_out)?;
-        let mut found = false;
-        let missing = linked.links.missing.iter().filter(|missing| !missing.is_musl).map(|missing| {
-            let hint = missing.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-            (&missing.name, format!("{missing}{hint}"))
-        });
-        let loaded = application.findings.sonames.iter().filter(|soname| !linked.has(soname));
-        let loaded = loaded.map(|soname| (soname, format!("the project loads `{soname}`, which is not there")));
-        for (soname, what) in missing.chain(loaded) {
-            if nowhere.contains(soname) || sonames.contains_key(soname) {
-                continue;
-            }
-            let package = match locked.and_then(|locked| locked.sonames.get(soname)) {
-                Some(package) => Some(package.clone()),
-                None if locked_only => return Err(not_locked(&format!("the package that has {soname}"))),
-                None => archives.get()?.sonames(job)?.package(soname).map(str::to_owned),
-            };
-            match package {
-                Some(package) => {
-                    sonames.insert(soname.clone(), package);
-                    found = true;
-                }
-                None => {
-                    nowhere.insert(soname.clone());
-                    job.warn(format!("{what}, and no Debian package has it"));
-                }
-            }
-        }
-        if !found {
-            let packages = LockedPackages { sonames, ..packages };
+        let linked = link(base.machine, &base.interpreter, &present, all, &application.objects, &links, &left_out)?;
+        if !search.add_missing(job, &linked, &application.findings.sonames)? {
+            let packages = LockedPackages { sonames: search.into_sonames(), ..packages };
             return Ok(Libraries { packages, parts, linked, made, named });
         }
     }
@@ -320,7 +268,9 @@ pub fn libraries_layer(
     for part in base.parts.iter().chain(&libraries.parts) {
         let is_base = base.parts.iter().any(|other| other.key == part.key);
         for entry in part.entries() {
-            let wanted = if is_base {
+            let wanted = if base::is_embeddable(&entry.path) && trim != Trim::None {
+                libraries.linked.is_needed(&entry.path)
+            } else if is_base {
                 // A library that the interpreter does not reach, but something of the project does.
                 let is_library = part.facts.elf.contains_key(&entry.path) || matches!(entry.node, Node::Symlink(_));
                 is_library
@@ -337,7 +287,8 @@ pub fn libraries_layer(
     for entry in &libraries.made {
         layer.replace(entry.clone(), &Owner::image());
     }
-    let has_ldconfig = layer.tree().iter().any(|entry| entry.path.as_bytes() == b"usr/sbin/ldconfig");
+    let has_ldconfig =
+        base.has_ldconfig() || layer.tree().iter().any(|entry| entry.path.as_bytes() == b"usr/sbin/ldconfig");
     if !has_ldconfig && let Some(stub) = ldconfig_stub(base.machine.abi, libraries.linked.listing.as_bytes()) {
         let path = TreePath::parse("usr/sbin/ldconfig")?;
         layer.replace(Entry::file(path, Content::from_bytes(stub), true), &Owner::image());
@@ -354,22 +305,8 @@ fn leads_to_reached(entry: &Entry, part: &Part, libraries: &Libraries) -> bool {
     target.is_ok_and(|target| part.facts.elf.contains_key(&target) && libraries.linked.links.reached.contains(&target))
 }
 
-fn not_locked(what: &str) -> BuildError {
+/// What `--locked` says where something would have to be chosen.
+pub fn not_locked(what: &str) -> BuildError {
     BuildError::new(format!("{what} would have to be chosen, and --locked refuses that"))
         .hint(format!("build once without --locked and commit {}", crate::lockfile::LOCK_NAME))
-}
-
-/// `3.13.5` of `1:3.13.5-2+deb13u1`.
-fn upstream(version: &str) -> &str {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    let version = version.rsplit_once('-').map_or(version, |(upstream, _)| upstream);
-    version.split(['+', '~']).next().unwrap_or(version)
-}
-
-fn glibc_version(version: &str) -> Result<(u16, u16), BuildError> {
-    let mut numbers = version.split('.').map(str::parse);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => Ok((major, minor)),
-        _ => Err(BuildError::new(format!("`{version}` is no version of glibc"))).context("libc6"),
-    }
 }

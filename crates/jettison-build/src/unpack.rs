@@ -23,7 +23,7 @@ use crate::trim;
 
 const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// How the report calls what stripping saves.
-const SYMBOLS: &str = "debug symbols and symbol tables";
+pub(crate) const SYMBOLS: &str = "debug symbols and symbol tables";
 
 /// Unpacks a Debian package.
 pub struct UnpackDeb {
@@ -215,7 +215,7 @@ impl wheel::Transform for WheelJudge {
     }
 }
 
-fn facts_value(facts: &PartFacts) -> Result<serde_json::Value, BuildError> {
+pub(crate) fn facts_value(facts: &PartFacts) -> Result<serde_json::Value, BuildError> {
     serde_json::to_value(facts).map_err(|error| BuildError::new(error.to_string()))
 }
 

@@ -25,7 +25,7 @@ use crate::output::rootfs::{Finish, unpack};
 const IN_MEMORY: u64 = 4 << 20;
 
 /// The root file system of an image. It is there as long as somebody has this.
-pub(super) struct Unpacked {
+pub(crate) struct Unpacked {
     /// The topmost first.
     pub lower: Vec<PathBuf>,
     pub owners: Vec<Owner>,
@@ -34,13 +34,13 @@ pub(super) struct Unpacked {
 }
 
 #[derive(Default)]
-pub(super) struct Held {
+pub(crate) struct Held {
     _snapshots: Vec<Snapshot>,
     pub scratch: Vec<Scratch>,
 }
 
 /// Unpacks what is not unpacked yet.
-pub(super) fn unpack_layers(store: &Arc<Store>, image: &Image) -> Result<Unpacked, BuildError> {
+pub(crate) fn unpack_layers(store: &Arc<Store>, image: &Image) -> Result<Unpacked, BuildError> {
     let mut snapshots = Vec::new();
     for layer in image.layers() {
         let mut unpacked = unpack_layer(store, image, &layer, false);

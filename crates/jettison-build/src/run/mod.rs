@@ -8,7 +8,7 @@
 //! What the program writes into the image is in memory, and gone with it.
 
 mod account;
-mod layers;
+pub(crate) mod layers;
 
 use std::collections::BTreeMap;
 use std::fs;

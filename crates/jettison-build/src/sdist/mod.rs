@@ -21,9 +21,10 @@ use jettison_engine::store::{Ref, Snapshot, Store};
 use jettison_python::lock::{Location, Selection, Source as Locked};
 use jettison_python::wheel::InstallLayout;
 use jettison_python::{Tags, Target};
-use jettison_tree::{Entry, TreePath};
+use jettison_tree::{Digest, Entry, TreePath};
 use serde_json::json;
 
+use crate::base::{self, Base, Roots};
 use crate::choose;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
@@ -33,7 +34,7 @@ use crate::part::Part;
 use crate::resolve::Resolver;
 use crate::rootfs;
 use crate::settings::Trim;
-use crate::system::{Archives, Base};
+use crate::system::Archives;
 use crate::tool::{Tool, bind};
 use crate::unpack::{UnpackDeb, UnpackWheel, WheelFile};
 
@@ -100,9 +101,8 @@ pub struct Prepared {
 impl Builder<'_> {
     /// The packages that every build has.
     pub fn tools(&self, locked: Option<&LockedPackages>) -> Result<LockedPackages, BuildError> {
-        let (major, minor) = self.base.interpreter.minor();
         let mut roots: Vec<String> = TOOLS.iter().map(|tool| (*tool).to_owned()).collect();
-        roots.push(format!("libpython{major}.{minor}-dev"));
+        roots.extend(self.base.headers.clone());
         roots.sort();
         self.choose(&roots, &self.base.packages, locked, "the packages of the builder")
     }
@@ -240,7 +240,7 @@ impl Builder<'_> {
         let environment = unpack_environment(self.job, &self.base.interpreter.executable, &files)?;
         let call = Call {
             store: self.job.store,
-            lower: vec![rootfs::of_parts(self.job.store, &self.base.parts, &self.base.made)?],
+            root: self.base.root(self.job)?,
             environment,
             source,
             backend: &system.backend,
@@ -318,6 +318,8 @@ impl Builder<'_> {
             name: prepared.name.clone(),
             packages: prepared.packages.package.len(),
             base: self.base.parts.clone(),
+            image: self.base.image.as_ref().map(|below| below.image.digest),
+            below: self.base.image.as_ref().map(base::image::Below::roots),
             made: self.base.made.iter().cloned().chain(builder_links()).collect(),
             source: prepared.source.clone(),
             backend: prepared.backend.clone(),
@@ -401,6 +403,9 @@ struct BuildWheel {
     name: String,
     packages: usize,
     base: Vec<Part>,
+    /// The digest of the image below.
+    image: Option<Digest>,
+    below: Option<Roots>,
     made: Vec<Entry>,
     source: Source,
     backend: String,
@@ -422,6 +427,9 @@ impl Operation for BuildWheel {
         for part in &self.base {
             key = key.input("base", part.key);
         }
+        if let Some(image) = self.image {
+            key = key.digest("image", image);
+        }
         key.finish()
     }
 
@@ -432,7 +440,7 @@ impl Operation for BuildWheel {
         let (packages, environment) = parts.split_at(self.packages);
         let call = Call {
             store,
-            lower: vec![rootfs::of_parts(store, self.base.iter().chain(packages), &self.made)?],
+            root: base::stack(store, self.below.clone(), self.base.iter().chain(packages), &self.made, &[])?,
             environment: rootfs::of_parts(store, environment, &[])?,
             source: &self.source,
             backend: &self.backend,
@@ -480,7 +488,7 @@ fn last_lines(output: &str) -> String {
 /// One call of a hook of a backend.
 struct Call<'a> {
     store: &'a Store,
-    lower: Vec<Snapshot>,
+    root: Roots,
     environment: Snapshot,
     source: &'a Source,
     backend: &'a str,
@@ -532,7 +540,7 @@ impl Call<'_> {
             ("CXXFLAGS", "-g0"),
         ];
         let tool = Tool {
-            lower: self.lower.iter().map(|snapshot| snapshot.path.clone()).collect(),
+            lower: self.root.paths.clone(),
             upper: None,
             argv: [self.python, "/build/control/backend.py", "/build/control/call.json"].map(str::to_owned).to_vec(),
             env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),

@@ -240,6 +240,7 @@ fn request(args: &BuildArgs, session: &Session<'_>) -> Result<BuildRequest, Buil
         upgrade: args.upgrade,
         uv: args.uv.clone(),
         epoch,
+        registry: session.images()?.registry.options().clone(),
     })
 }
 
