@@ -165,8 +165,8 @@ def drain(process):
         output, _ = process.communicate(timeout=30)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.communicate()
-        raise Failure("SIGTERM did not end it within 30 seconds") from None
+        output, _ = process.communicate()
+        raise Failure(f"SIGTERM did not end it within 30 seconds\n{(output or '')[-2000:]}") from None
     return (output or "")[-2000:]
 
 
