@@ -1,8 +1,9 @@
 //! The Debian archive of one suite and architecture: fetched, checked, merged.
 //!
-//! 1. For each of main, updates and security: `InRelease`, whose signature is checked against the keys of Debian. 2. `Packages`, by the
-//! digest in it; what was parsed once is kept in a compact form. 3. All merge into one [`Universe`] by version. 4. `Contents`
-//! becomes an index of sonames, when somebody asks where a library is.
+//! 1. For each of main, updates and security: `InRelease`, whose signature is checked against the keys of Debian.
+//! 2. `Packages`, by the digest in it; what was parsed once is kept in a compact form.
+//! 3. All merge into one [`Universe`] by version.
+//! 4. `Contents` becomes an index of sonames, when somebody asks where a library is.
 
 use std::fs::File;
 use std::io::BufReader;

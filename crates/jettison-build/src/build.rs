@@ -1,9 +1,14 @@
 //! The native build: a project in, a small image that provably works out.
 //!
-//! 1. [`Project::read`] and [`Settings`]: what is there, what is wanted. 2. [`Base`]: the interpreter and what it needs. 3. [`Resolver`]:
-//! the lock. 4. [`distributions::install`]: wheels to parts, sdists through the builder. 5. [`system::libraries`]: what the dynamic loader
-//! would miss. 6. [`Application`]: the project's own files and start command. 7. Layers, each a step that is cached for good. 8.
-//! [`verify`](crate::verify): the image runs; what it loads becomes its bytecode. 9. [`Report`].
+//! 1. [`Project::read`] and [`Settings`]: what is there, what is wanted.
+//! 2. [`Base`]: the interpreter and what it needs.
+//! 3. [`Resolver`]: the lock.
+//! 4. [`distributions::install`]: wheels to parts, sdists through the builder.
+//! 5. [`system::libraries`]: what the dynamic loader would miss.
+//! 6. [`Application`]: the project's own files and start command.
+//! 7. Layers, each a step that is cached for good.
+//! 8. [`verify`](crate::verify): the image runs; what it loads becomes its bytecode.
+//! 9. [`Report`].
 //!
 //! Everything that was chosen on the way is in [`LockFile`] at the end.
 
@@ -136,6 +141,9 @@ struct Kept {
     warnings: Vec<String>,
 }
 
+/// A foundation that was just made, its layers with whether each was there before, and the project on top.
+type Found = (Foundation, Vec<(MadeLayer, bool)>, Application);
+
 /// What a foundation depends on of the project's own files.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Needs {
@@ -253,11 +261,7 @@ impl Flow<'_> {
     }
 
     /// Makes everything of the image but the project's layer, and locks what was chosen on the way.
-    fn found(
-        &self,
-        project: &Project,
-        account: &Account,
-    ) -> Result<(Foundation, Vec<(MadeLayer, bool)>, Application), BuildError> {
+    fn found(&self, project: &Project, account: &Account) -> Result<Found, BuildError> {
         let (job, request) = (self.job, self.request);
         let settings = &request.settings;
         let target = Target::of_oci(&self.platform.architecture)?;

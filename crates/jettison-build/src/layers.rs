@@ -40,7 +40,7 @@ impl PlannedLayer {
     }
 
     /// Adds an entry. One that another owner put at the same path is a [`Clash`], unless both are the same.
-    pub fn add(&mut self, entry: Entry, owner: &Owner) -> Result<(), Clash> {
+    pub fn add(&mut self, entry: Entry, owner: &Owner) -> Result<(), Box<Clash>> {
         let path = entry.path.clone();
         match self.tree.insert(entry) {
             Ok(()) => {
@@ -49,7 +49,7 @@ impl PlannedLayer {
             }
             Err(Collision(path)) => {
                 let first = self.owners.get(&path).cloned().unwrap_or_else(Owner::image);
-                Err(Clash { path, first, second: owner.clone() })
+                Err(Box::new(Clash { path, first, second: owner.clone() }))
             }
         }
     }
@@ -66,7 +66,7 @@ impl PlannedLayer {
     }
 
     /// Adds all entries of a part.
-    pub fn add_part(&mut self, part: &Part) -> Result<(), Clash> {
+    pub fn add_part(&mut self, part: &Part) -> Result<(), Box<Clash>> {
         part.entries().iter().try_for_each(|entry| self.add(entry.clone(), &part.facts.owner))
     }
 

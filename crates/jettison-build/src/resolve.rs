@@ -1,8 +1,11 @@
-//! From a project to the distributions it needs: as its lock says, or as a resolver says, whose answer is kept as a lock.
+//! From a project to the distributions it needs: as its lock says, or as a resolver says, whose answer is kept as a
+//! lock.
 //!
 //! 1. A lock that the project has is followed. One that an earlier build had made is followed as long as what it was
-//! resolved from is the same. 2. Otherwise a pinned `uv` runs in the sandbox, on the very interpreter of the image, and writes a
-//! `pylock.toml` (PEP 751) for every platform. 3. The file is kept beside the project.
+//!    resolved from is the same.
+//! 2. Otherwise a pinned `uv` runs in the sandbox, on the very interpreter of the image, and writes a `pylock.toml`
+//!    (PEP 751) for every platform.
+//! 3. The file is kept beside the project.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

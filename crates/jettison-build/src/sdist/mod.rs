@@ -1,9 +1,10 @@
-//! Wheels from source: in a builder with a compiler, without network, each from a build environment of its own. The builder never
-//! gets near the image: its one product is the wheel.
+//! Wheels from source: in a builder with a compiler, without network, each from a build environment of its own. The
+//! builder never gets near the image: its one product is the wheel.
 //!
-//! 1. [`Builder::prepare`] settles what a build needs: Debian packages by [`needs`], the build requirements (PEP 517, 518) by the resolver;
-//! as locked, where that was settled before. 2. [`BuildWheel`] is the step: it unpacks builder, environment and source, and
-//! calls the backend. 3. When the backend fails for something that a Debian package has, [`Builder::more`] adds it.
+//! 1. [`Builder::prepare`] settles what a build needs: Debian packages by [`needs`], the build requirements (PEP 517,
+//!    518) by the resolver; as locked, where that was settled before.
+//! 2. [`BuildWheel`] is the step: it unpacks builder, environment and source, and calls the backend.
+//! 3. When the backend fails for something that a Debian package has, [`Builder::more`] adds it.
 
 pub mod needs;
 pub mod source;
