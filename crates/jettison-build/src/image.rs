@@ -89,8 +89,8 @@ pub fn assemble(
     };
     if let Some(base) = &launch.base {
         builder.annotate("org.opencontainers.image.base.digest", base.digest.to_string());
-        if let Some(name) = base.place.strip_prefix("docker://") {
-            builder.annotate("org.opencontainers.image.base.name", name);
+        if let Some(name) = &base.reference {
+            builder.annotate("org.opencontainers.image.base.name", name.as_str());
         }
         // What it says of itself is not true of this image, and its arguments are not for another command.
         let config = &mut builder.config().config;

@@ -194,7 +194,7 @@ impl Base {
             let packages = match choosing.locked_packages().filter(|locked| search.answers(locked, &roots)) {
                 Some(locked) => locked.clone(),
                 None if choosing.locked_only => return Err(not_locked("the packages of the base")),
-                None => choose::choose(archives.get()?, &roots, None, choosing.locked_packages())?,
+                None => choose::choose(archives.get()?, &roots, None, choosing.locked_packages(), &[])?,
             };
             choose::fetch(job, archives.mirrors(), &packages.package)?;
             let mut parts = vec![part.clone()];

@@ -27,7 +27,7 @@ impl Base {
         let packages = match locked.filter(|locked| locked.suite == archives.suite() && locked.roots == roots) {
             Some(locked) => locked.clone(),
             None if locked_only => return Err(not_locked("the packages of the base")),
-            None => choose::choose(archives.get()?, &roots, None, locked)?,
+            None => choose::choose(archives.get()?, &roots, None, locked, &[])?,
         };
         choose::fetch(job, archives.mirrors(), &packages.package)?;
         let parts = choose::unpack(job, &packages.package, trim)?;

@@ -34,6 +34,8 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 pub struct BaseImage {
     /// Where it came from.
     pub place: String,
+    /// Its name in a registry.
+    pub reference: Option<String>,
     /// Of its manifest, which is in the store.
     pub digest: Digest,
     /// Its layers, for the report.
@@ -61,6 +63,11 @@ impl Below {
 }
 
 impl BaseImage {
+    /// Where it looks for programs.
+    pub fn path(&self) -> &str {
+        self.env.iter().find(|(name, _)| name == "PATH").map_or(PATH, |(_, value)| value)
+    }
+
     /// What is to be locked.
     pub fn locked(&self) -> LockedImage {
         LockedImage { place: self.place.clone(), digest: self.digest }
@@ -100,8 +107,8 @@ impl Base {
     /// An image and its interpreter.
     pub(super) fn of_image(choosing: &Choosing<'_>, place: &Transport) -> Result<Self, BuildError> {
         let job = choosing.job;
-        let name = place.to_string();
-        let image = fetch(choosing, place).context(format!("base {name}"))?;
+        let name = choosing.settings.base.clone().unwrap_or_else(|| place.to_string());
+        let image = fetch(choosing, place, &name).context(format!("base {name}"))?;
         let scan = Arc::new(scan(job, &image).context(format!("base {name}"))?);
         let env: Vec<(String, String)> = image
             .config()
@@ -149,6 +156,10 @@ impl Base {
                 image: BaseImage {
                     layers: layers(&image, &scan, &name),
                     has_certificates: scan.has_certificates,
+                    reference: match place {
+                        Transport::Registry(reference) => Some(reference.to_string()),
+                        _ => None,
+                    },
                     place: name.clone(),
                     digest,
                     env,
@@ -161,9 +172,8 @@ impl Base {
 }
 
 /// The image of the place: the one that was locked where the store has it, or the place still does.
-fn fetch(choosing: &Choosing<'_>, place: &Transport) -> Result<Image, BuildError> {
+fn fetch(choosing: &Choosing<'_>, place: &Transport, name: &str) -> Result<Image, BuildError> {
     let job = choosing.job;
-    let name = place.to_string();
     let locked = choosing.locked_image().filter(|locked| locked.place == name);
     if let (Some(locked), Transport::Registry(_)) = (locked, place)
         && is_stored(job, locked.digest)?
@@ -194,7 +204,7 @@ fn fetch(choosing: &Choosing<'_>, place: &Transport) -> Result<Image, BuildError
         return Err(BuildError::new(format!("it has the digest {digest}, and {} was locked", locked.digest))
             .hint("build once without --locked, or bring the old image back"));
     }
-    images.bring(&ImageOrIndex::Image(image), &name)?;
+    images.bring(&ImageOrIndex::Image(image), name)?;
     match read_stored(job.store, digest)? {
         ImageOrIndex::Image(image) => Ok(image),
         ImageOrIndex::Index(_) => Err(BuildError::new(format!("{digest} is an index and no image"))),
@@ -216,7 +226,7 @@ fn is_stored(job: &Job<'_>, digest: Digest) -> Result<bool, BuildError> {
 }
 
 fn scan(job: &Job<'_>, image: &Image) -> Result<Scan, BuildError> {
-    let key = CacheKey::builder("image-scan/1").digest("image", image.descriptor().digest).finish();
+    let key = CacheKey::builder("image-scan/2").digest("image", image.descriptor().digest).finish();
     if let Some(scan) = job.store.memo_get(&key)? {
         return Ok(scan);
     }

@@ -246,7 +246,8 @@ impl Base {
     pub fn layer(&self, account: &Account, trim: Trim) -> Result<(PlannedLayer, Cut), BuildError> {
         let mut layer = PlannedLayer::new(self.created_by.clone());
         if let Some(below) = &self.image {
-            for entry in below.scan.account_entries(account)? {
+            let links = below.scan.links_to(&self.interpreter, below.image.path())?;
+            for entry in below.scan.account_entries(account)?.into_iter().chain(links) {
                 layer.replace(entry, &Owner::image());
             }
             return Ok((layer, Cut::default()));
@@ -402,4 +403,29 @@ pub fn made_alternatives(parts: &[Part]) -> Vec<Entry> {
         priority: asked.priority,
     });
     made::alternatives(asked, |path| there.contains(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn a_base_is_a_suite_an_archive_or_an_image() {
+        let parse = |text: &str| match Source::parse(text, Path::new("/p")) {
+            Ok(Source::Debian(suite)) => format!("debian {suite:?}"),
+            Ok(Source::Archive(file)) => format!("archive {file}"),
+            Ok(Source::Image(place)) => format!("image {place}"),
+            Err(error) => format!("{error} | {}", error.hint_text().unwrap_or("-")),
+        };
+        assert_eq!(parse("debian"), "debian None");
+        assert_eq!(parse("debian:trixie"), "debian Some(\"trixie\")");
+        assert_eq!(parse("archive:python.tar.gz"), "archive /p/python.tar.gz");
+        assert_eq!(parse("oci:base:v1"), "image oci:/p/base:v1");
+        assert_eq!(parse("docker://ghcr.io/a/b"), "image docker://ghcr.io/a/b");
+        assert_eq!(parse("python:3.12-slim"), "image docker://docker.io/library/python:3.12-slim");
+        assert_eq!(parse("gcr.io/distroless/python3"), "image docker://gcr.io/distroless/python3");
+        assert!(parse("UPPER case").contains("| such as debian:trixie"), "{}", parse("UPPER case"));
+    }
 }

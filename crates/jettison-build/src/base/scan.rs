@@ -28,8 +28,10 @@ const FILE_LIMIT: u64 = 1 << 30;
 pub struct Scan {
     /// The interpreters, by their paths.
     interpreters: Vec<Interpreter>,
-    /// The one that `python3` means, of those in a directory.
-    defaults: BTreeSet<TreePath>,
+    /// What looks like interpreters and does not say which ones.
+    unclear: Vec<String>,
+    /// What `python`, `python3` and the interpreters' names lead to, wherever they stand.
+    names: BTreeMap<TreePath, TreePath>,
     /// Its libraries and links.
     pub present: Present,
     /// The Python sources below the interpreters' libraries that have no bytecode.
@@ -84,11 +86,21 @@ impl Scan {
             let bytes = files.texts.get(&tree.resolve(&path)?.0)?;
             Some(String::from_utf8_lossy(bytes).into_owned())
         };
-        let libc = libc_of(&files);
-        let mut interpreters = Vec::new();
+        let mut packages = BTreeMap::new();
+        for (path, bytes) in &files.texts {
+            if path.is_below("var/lib/dpkg") {
+                note_packages(&String::from_utf8_lossy(bytes), &mut packages);
+            }
+        }
+        let libc = libc_of(&files, &packages);
+        let (mut interpreters, mut unclear) = (Vec::new(), Vec::new());
         let mut headers = BTreeSet::new();
         for (path, minor) in &candidates {
-            let (Some(libc), Some(version)) = (libc, version_of(&tree, &files, path, minor)) else { continue };
+            let (Some(libc), Some(version)) = (libc, version_of(&tree, &files, path, minor)) else {
+                let what = if libc.is_none() { "the C library" } else { "the version" };
+                unclear.push(format!("{what} of `/{path}` cannot be told"));
+                continue;
+            };
             let mut interpreter = Interpreter::plain(version, path, libc)?;
             let site = files.texts.get(&interpreter.stdlib.join("site.py")?);
             if site.is_some_and(|site| memchr::memmem::find(site, b"dist-packages").is_some()) {
@@ -105,12 +117,6 @@ impl Scan {
             }
             interpreters.push(interpreter);
         }
-        let mut packages = BTreeMap::new();
-        for (path, bytes) in &files.texts {
-            if path.is_below("var/lib/dpkg") {
-                note_packages(&String::from_utf8_lossy(bytes), &mut packages);
-            }
-        }
         let there = |path: &str| TreePath::parse(path).is_ok_and(|path| tree.resolve(&path).is_some());
         let mut layer_bytes = vec![0; image.layers().count()];
         let mut seen = BTreeSet::new();
@@ -124,7 +130,7 @@ impl Scan {
         }
         let near = |path: &TreePath| path.as_bytes().iter().filter(|&&byte| byte == b'/').count() < 2;
         Ok(Self {
-            defaults: defaults(&tree),
+            names: names(&tree, candidates.keys()),
             system: system(text("etc/os-release").or_else(|| text("usr/lib/os-release")).as_deref()),
             packages,
             headers,
@@ -142,6 +148,7 @@ impl Scan {
             present: Present { library_dirs: library_dirs(&tree, &files), links: links(&tree), objects: files.elf },
             sources: files.sources,
             interpreters,
+            unclear,
         })
     }
 
@@ -160,6 +167,10 @@ impl Scan {
                 Some(why) => reasons.push(format!("Python {}, and {why}", interpreter.version)),
             }
         }
+        if let ([], [first, ..]) = (&self.interpreters[..], &self.unclear[..]) {
+            return Err(BuildError::new(format!("`{place}`: {first}"))
+                .hint("take an image with an ordinary CPython on glibc or musl, such as python:3.12-slim"));
+        }
         if self.interpreters.is_empty() {
             return Err(BuildError::new(format!("there is no Python in `{place}`"))
                 .hint("take an image that has one, such as python:3.12-slim, or leave --base out for Debian's"));
@@ -172,8 +183,8 @@ impl Scan {
         let bin = |interpreter: &Interpreter| {
             let directory = interpreter.executable.rsplit_once('/').map_or("", |(directory, _)| directory).to_owned();
             let rank = order.iter().position(|dir| dir.trim_end_matches('/') == directory).unwrap_or(usize::MAX);
-            let default = TreePath::parse(&interpreter.executable).is_ok_and(|path| self.defaults.contains(&path));
-            (rank, !default)
+            let default = TreePath::parse(format!("{directory}/python3"));
+            (rank, default.is_ok_and(|default| self.leads_to(&default) != self.program(interpreter)))
         };
         wanted.sort_by_key(|interpreter| bin(interpreter));
         match &wanted[..] {
@@ -185,6 +196,29 @@ impl Scan {
             [first, ..] => Ok(first),
             [] => Err(BuildError::new(format!("there is no Python in `{place}`"))),
         }
+    }
+
+    fn leads_to(&self, path: &TreePath) -> Option<&TreePath> {
+        self.names.get(path)
+    }
+
+    fn program(&self, interpreter: &Interpreter) -> Option<&TreePath> {
+        self.leads_to(&TreePath::parse(&interpreter.executable).ok()?)
+    }
+
+    /// Links by which `python` and `python3` mean this interpreter, where on `path` they do not yet.
+    pub fn links_to(&self, interpreter: &Interpreter, path: &str) -> Result<Vec<Entry>, BuildError> {
+        let bin = interpreter.prefix.join("bin")?;
+        let mut links = Vec::new();
+        for name in ["python", "python3"] {
+            let mut there = path
+                .split(':')
+                .filter_map(|directory| self.leads_to(&TreePath::parse(directory).ok()?.join(name).ok()?));
+            if there.next() != self.program(interpreter) {
+                links.push(Entry::symlink(bin.join(name)?, interpreter.executable.as_bytes()));
+            }
+        }
+        Ok(links)
     }
 
     /// Whether the headers of this interpreter are there.
@@ -262,10 +296,11 @@ fn candidates(tree: &FlatTree) -> BTreeMap<TreePath, String> {
     found.into_values().collect()
 }
 
-/// What the `python3` of each directory of programs leads to.
-fn defaults(tree: &FlatTree) -> BTreeSet<TreePath> {
-    let python3 = tree.iter().filter(|(path, _)| path.as_bytes().ends_with(b"bin/python3"));
-    python3.filter_map(|(path, _)| Some(tree.resolve(path)?.0)).collect()
+fn names<'c>(tree: &'c FlatTree, candidates: impl Iterator<Item = &'c TreePath>) -> BTreeMap<TreePath, TreePath> {
+    let is_name =
+        |path: &TreePath| [&b"bin/python"[..], b"bin/python3"].iter().any(|end| path.as_bytes().ends_with(end));
+    let general = tree.iter().map(|(path, _)| path).filter(|path| is_name(path));
+    general.chain(candidates).filter_map(|path| Some((path.clone(), tree.resolve(path)?.0))).collect()
 }
 
 fn read(image: &Image, tree: &FlatTree, candidates: &BTreeMap<TreePath, String>) -> Result<Files, BuildError> {
@@ -399,7 +434,7 @@ pub(super) fn version_in(bytes: &[u8], minor: &str) -> Option<String> {
     })
 }
 
-fn libc_of(files: &Files) -> Option<CLibrary> {
+fn libc_of(files: &Files, packages: &BTreeMap<String, String>) -> Option<CLibrary> {
     let number = |text: &str| -> Option<(u16, u16)> {
         let mut numbers = text.split('.').map(str::parse);
         Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
@@ -415,6 +450,9 @@ fn libc_of(files: &Files) -> Option<CLibrary> {
     );
     let versions = glibc.flat_map(|(_, facts)| &facts.defines).filter_map(|version| version.strip_prefix("GLIBC_"));
     if let Some((major, minor)) = versions.filter_map(number).max() {
+        return Some(CLibrary::Glibc(major, minor));
+    }
+    if let Some((major, minor)) = packages.get("libc6").and_then(|version| number(version.split('-').next()?)) {
         return Some(CLibrary::Glibc(major, minor));
     }
     let musl = files.versions.iter().find(|(path, _)| path.file_name().starts_with(b"ld-musl-"));
