@@ -3,7 +3,7 @@
 import json
 import platform
 import signal
-import sys
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -18,9 +18,10 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main():
-    # The first process of a container has no default handlers: without this one it would not stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ThreadingHTTPServer(("0.0.0.0", 8000), Handler) as server:
+        # The first process of a container has no default handlers: without this one it would not stop. `shutdown` waits for
+        # `serve_forever`, which the handler interrupts, to end: hence the thread.
+        signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
         server.serve_forever()
 
 

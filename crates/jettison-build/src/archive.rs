@@ -198,7 +198,8 @@ fn packages(
     architecture: Architecture,
 ) -> Result<PackageIndex, BuildError> {
     let path = format!("{}/binary-{}/Packages", origin.component, architecture.name());
-    let found = release.find(&path, &[Compression::Xz, Compression::Gzip, Compression::Zstd, Compression::None]);
+    // gzip is larger by a third and unpacked in a fraction of the time.
+    let found = release.find(&path, &[Compression::Gzip, Compression::Xz, Compression::Zstd, Compression::None]);
     let (path, file) = found.ok_or_else(|| {
         BuildError::new(format!("`{}` of {} has no packages for {architecture}", origin.suite, origin.uri))
     })?;

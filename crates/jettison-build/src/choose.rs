@@ -15,21 +15,22 @@ use crate::lockfile::{LockedPackage, LockedPackages};
 use crate::part::{Owner, Part};
 use crate::report::OwnerKind;
 use crate::settings::Trim;
-use crate::unpack::UnpackDeb;
+use crate::unpack::{UnpackDeb, Use};
 
-/// Chooses the closure of `roots`, without what is in `below` already. Where a package was locked before, its version is kept as
+/// Chooses the closure of `roots`, without what is in `below` already, and without what is `not_needed` unless it is asked for. Where a package was locked before, its version is kept as
 /// long as that is possible.
 pub fn choose(
     archive: &Archive,
     roots: &[String],
     below: Option<&LockedPackages>,
     locked: Option<&LockedPackages>,
+    not_needed: &[&str],
 ) -> Result<LockedPackages, BuildError> {
     let all: Vec<&str> = roots.iter().chain(below.iter().flat_map(|below| &below.roots)).map(String::as_str).collect();
     let text = all.join(", ");
     let wanted = relation::parse(&text).map_err(|error| BuildError::new(error.to_string()))?;
-    let exclude: BTreeSet<String> =
-        SCRIPT_PACKAGES.iter().filter(|name| !all.contains(name)).map(|name| (*name).to_owned()).collect();
+    let excluded = SCRIPT_PACKAGES.iter().chain(not_needed).filter(|name| !all.contains(name));
+    let exclude: BTreeSet<String> = excluded.map(|name| (*name).to_owned()).collect();
     let universe = &archive.universe;
     let pins = |locked: Option<&LockedPackages>| -> BTreeMap<String, String> {
         let packages = locked.into_iter().flat_map(|locked| &locked.package);
@@ -93,7 +94,7 @@ pub fn unpack(job: &Job<'_>, packages: &[LockedPackage], trim: Trim) -> Result<V
     let steps: Vec<_> = packages
         .iter()
         .map(|package| {
-            let operation = UnpackDeb { owner: owner(package), digest: package.digest, trim };
+            let operation = UnpackDeb { owner: owner(package), digest: package.digest, use_of: Use::Image(trim) };
             graph.add(format!("unpack {}", package.name), &[], operation)
         })
         .collect();

@@ -8,7 +8,7 @@
 //! 3. The file is kept beside the project.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use jettison_engine::graph::StageGraph;
 use jettison_engine::sandbox::Mount;
@@ -216,7 +216,7 @@ impl Resolver<'_> {
         if !done.status.success() {
             return Err(failed(&done.output));
         }
-        Ok(std::fs::read_to_string(out.join(PYLOCK))?)
+        Ok(rebase(&std::fs::read_to_string(out.join(PYLOCK))?, Path::new("/.jettison/out"), directory))
     }
 
     fn sources(&self, project: &Project) -> Vec<String> {
@@ -305,6 +305,35 @@ fn enclosing_repository(root: &Path) -> PathBuf {
     root.ancestors().find(|path| path.join(".git").exists()).unwrap_or(root).to_owned()
 }
 
+/// A lock that was written in the directory `from` as if it had been written in `to`: paths in it are relative to where it is.
+fn rebase(lock: &str, from: &Path, to: &Path) -> String {
+    const KEY: &str = "path = \"";
+    let mut rebased = String::with_capacity(lock.len());
+    let mut rest = lock;
+    while let Some(at) = rest.find(KEY) {
+        let (before, tail) = rest.split_at(at + KEY.len());
+        let end = tail.find('"').unwrap_or(tail.len());
+        let absolute = lexical(&from.join(&tail[..end]));
+        rebased += before;
+        rebased += &absolute.strip_prefix(to).unwrap_or(&absolute).to_string_lossy();
+        rest = &tail[end..];
+    }
+    rebased + rest
+}
+
+/// The path without `.` and `..`, as far as the text tells.
+fn lexical(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(clean.pop()),
+            Component::CurDir => {}
+            other => clean.push(other),
+        }
+    }
+    clean
+}
+
 fn failed(output: &str) -> BuildError {
     let said: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let start = said.iter().position(|line| line.trim_start().starts_with(['×', 'e'])).unwrap_or(0);
@@ -323,4 +352,22 @@ fn failed(output: &str) -> BuildError {
 pub fn names(words: &[String]) -> Result<BTreeSet<NormalizedName>, BuildError> {
     let parse = |word: &String| NormalizedName::parse(word).map_err(|error| BuildError::new(error.to_string()));
     words.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_of_a_lock_are_those_of_its_new_place() {
+        let rebased = |path: &str| {
+            let text = format!("[[packages]]\nname = \"x\"\narchive = {{ path = \"{path}\", size = 3 }}\n");
+            let rebased = rebase(&text, Path::new("/.jettison/out"), Path::new("/home/me/app"));
+            rebased.split("path = \"").nth(1).unwrap().split('"').next().unwrap().to_owned()
+        };
+        assert_eq!(rebased("../../home/me/app/wheels/x.whl"), "wheels/x.whl");
+        assert_eq!(rebased("../../home/me/lib"), "/home/me/lib");
+        assert_eq!(rebased("/home/me/app/x.whl"), "x.whl");
+        assert_eq!(rebase("no such key", Path::new("/a"), Path::new("/b")), "no such key");
+    }
 }

@@ -221,7 +221,7 @@ pub fn libraries(
                 package: Vec::new(),
             },
             None if locked_only => return Err(not_locked(&format!("the packages {}", roots.join(", ")))),
-            None => choose::choose(archives.get()?, &roots, Some(&base.packages), locked)?,
+            None => choose::choose(archives.get()?, &roots, Some(&base.packages), locked, &[])?,
         };
         choose::fetch(job, archives.mirrors(), &packages.package)?;
         let parts = choose::unpack(job, &packages.package, trim)?;

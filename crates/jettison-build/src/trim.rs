@@ -47,6 +47,31 @@ pub fn debian(path: &TreePath, trim: Trim) -> Option<Reason> {
     DIRECTORIES.iter().find(|(directory, _)| path.starts_with(directory)).map(|(_, reason)| *reason)
 }
 
+/// Why the file at `path` of a Debian package is left out of the builder: it takes longer to unpack than building takes, and no build of a
+/// Python extension reads it.
+pub fn builder(path: &TreePath) -> Option<Reason> {
+    if let Some(reason) = debian(path, Trim::Safe)
+        && !path.is_below("usr/lib/python3")
+    {
+        return Some(reason);
+    }
+    let name = path.file_name();
+    let path = path.as_str()?;
+    let is = |prefix: &str, suffix: &str| name.starts_with(prefix.as_bytes()) && name.ends_with(suffix.as_bytes());
+    if is("lto1", "") || is("lto-dump", "") || path.contains("/plugin/") {
+        return Some("link-time optimisation");
+    }
+    if is("libpython", ".a")
+        || is("libasan", ".a")
+        || is("libtsan", ".a")
+        || is("libubsan", ".a")
+        || is("liblsan", ".a")
+    {
+        return Some("static libraries");
+    }
+    None
+}
+
 fn share(path: &str) -> Option<Reason> {
     let (directory, rest) = path.split_once('/').unwrap_or((path, ""));
     match directory {

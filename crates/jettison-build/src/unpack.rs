@@ -31,16 +31,25 @@ pub struct UnpackDeb {
     pub owner: Owner,
     /// The blob.
     pub digest: Digest,
-    /// What is left out.
-    pub trim: Trim,
+    /// What it is for.
+    pub use_of: Use,
+}
+
+/// What a package is unpacked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// To be part of an image, with what is left out of it.
+    Image(Trim),
+    /// To build wheels with: nothing of it is linked, scanned or counted.
+    Builder,
 }
 
 impl UnpackDeb {
     /// The key of the fragment: the file, its trimming, and the owner that is written into it.
     fn fragment_key(&self) -> CacheKey {
-        CacheKey::builder("deb/2")
+        CacheKey::builder("deb/3")
             .digest("deb", self.digest)
-            .field("trim", self.trim.as_str())
+            .field("use", format!("{:?}", self.use_of))
             .field("owner", format!("{:?}", self.owner))
             .finish()
     }
@@ -48,8 +57,12 @@ impl UnpackDeb {
     fn make(&self, store: &Store, file: &mut File) -> Result<(), BuildError> {
         let deb = store.open_blob(self.digest)?;
         let mut out = FragmentWriter::new(file);
-        let mut judge = DebJudge { trim: self.trim, facts: PartFacts::new(self.owner.clone()) };
+        let mut judge = DebJudge { use_of: self.use_of, facts: PartFacts::new(self.owner.clone()) };
         let unpacked = deb::unpack(deb, true, &mut judge, &mut out, &deb::Limits::default())?;
+        if self.use_of == Use::Builder {
+            out.finish(facts_value(&judge.facts)?)?;
+            return Ok(());
+        }
         for entry in status::entries(unpacked.control.paragraph(), &unpacked.md5sums)? {
             out.push(&entry)?;
         }
@@ -77,13 +90,17 @@ impl Operation for UnpackDeb {
 }
 
 struct DebJudge {
-    trim: Trim,
+    use_of: Use,
     facts: PartFacts,
 }
 
 impl deb::Trim for DebJudge {
     fn keep(&mut self, path: &TreePath, size: u64) -> bool {
-        match trim::debian(path, self.trim) {
+        let reason = match self.use_of {
+            Use::Image(trim) => trim::debian(path, trim),
+            Use::Builder => trim::builder(path),
+        };
+        match reason {
             None => true,
             Some(reason) => {
                 self.facts.cut(reason, size);
@@ -93,7 +110,7 @@ impl deb::Trim for DebJudge {
     }
 
     fn wants(&mut self, _: &TreePath, head: &[u8], _: u64) -> bool {
-        head.starts_with(ELF_MAGIC)
+        self.use_of != Use::Builder && head.starts_with(ELF_MAGIC)
     }
 
     fn change(&mut self, path: &TreePath, bytes: &[u8]) -> Option<Vec<u8>> {

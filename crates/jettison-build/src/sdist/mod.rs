@@ -37,7 +37,7 @@ use crate::rootfs;
 use crate::settings::Trim;
 use crate::system::Archives;
 use crate::tool::{Tool, bind};
-use crate::unpack::{UnpackDeb, UnpackWheel, WheelFile};
+use crate::unpack::{UnpackDeb, UnpackWheel, Use, WheelFile};
 
 use needs::Need;
 use source::Source;
@@ -60,6 +60,23 @@ const TOOLS: [&str; 16] = [
     "perl-base",
     "sed",
     "tar",
+];
+/// What a compiler comes with and builds of extensions do without: runtimes of sanitizers, of transactional memory, of a profiler.
+const NOT_NEEDED: [&str; 14] = [
+    "libasan6",
+    "libasan8",
+    "libcc1-0",
+    "libgprofng0",
+    "libhwasan0",
+    "libitm1",
+    "liblsan0",
+    "libquadmath0",
+    "libtsan0",
+    "libtsan2",
+    "libubsan1",
+    "libc-dev-bin",
+    "manpages",
+    "manpages-dev",
 ];
 /// A build is tried again so often with packages that it missed.
 const ROUNDS: usize = 6;
@@ -123,7 +140,7 @@ impl Builder<'_> {
             None if self.locked_only => {
                 Err(BuildError::new(format!("{what} are not locked, and --locked refuses to choose")))
             }
-            None => choose::choose(self.archives.get()?, roots, Some(below), locked),
+            None => choose::choose(self.archives.get()?, roots, Some(below), locked, &NOT_NEEDED),
         }
     }
 
@@ -301,7 +318,7 @@ impl Builder<'_> {
     pub fn add_steps(&self, graph: &mut StageGraph, prepared: &Prepared) -> jettison_engine::graph::StepId {
         let mut steps = Vec::new();
         for package in &prepared.packages.package {
-            let unpack = UnpackDeb { owner: choose::owner(package), digest: package.digest, trim: Trim::Safe };
+            let unpack = UnpackDeb { owner: choose::owner(package), digest: package.digest, use_of: Use::Builder };
             steps.push(graph.add(format!("unpack {}", package.name), &[], unpack));
         }
         let layout = environment_layout(&self.base.interpreter.executable);
