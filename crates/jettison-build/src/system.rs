@@ -1,7 +1,8 @@
 //! What distributions and project need of Debian besides the [`Base`].
 //!
-//! 1. [`libraries`] finds what their files miss: a [`Search`] from sonames to packages, until nothing is missing. 2. [`check_links`]
-//! refuses what the C library cannot load. 3. [`libraries_layer`] holds what was found.
+//! 1. [`libraries`] finds what their files miss: a [`Search`] from sonames to packages, until nothing is missing.
+//! 2. [`check_links`] refuses what the C library cannot load.
+//! 3. [`libraries_layer`] holds what was found.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -273,8 +274,11 @@ pub fn libraries_layer(
             } else if is_base {
                 // A library that the interpreter does not reach, but something of the project does.
                 let is_library = part.facts.elf.contains_key(&entry.path) || matches!(entry.node, Node::Symlink(_));
-                is_library
-                    && libraries.linked.links.reached.contains(&entry.path) | leads_to_reached(entry, part, libraries)
+                let is_reached =
+                    libraries.linked.links.reached.contains(&entry.path) || leads_to_reached(entry, part, libraries);
+                // An optional module that something names.
+                let module = optional::module_of(&entry.path, &base.interpreter.stdlib);
+                is_library && is_reached || module.is_some_and(|module| libraries.named.contains(module))
             } else {
                 !unreached(&entry.path)
             };

@@ -1,8 +1,9 @@
 //! A base of an archive with an interpreter, in the form of python-build-standalone: a tar whose top directory is `python/`, with
 //! the prefix in it, or in `python/install/` (its full archives).
 //!
-//! 1. [`ArchiveFile::parse`]: a URL with its digest, or a file of this machine. 2. [`UnpackInterpreter`] is the step that makes a part
-//! of it, below `usr/local`. 3. [`Base::archive`] adds the Debian packages that have the libraries which its files need.
+//! 1. [`ArchiveFile::parse`]: a URL with its digest, or a file of this machine.
+//! 2. [`UnpackInterpreter`] is the step that makes a part of it, below `usr/local`.
+//! 3. [`Base::archive`] adds the Debian packages that have the libraries which its files need.
 
 use std::fmt;
 use std::fs::File;

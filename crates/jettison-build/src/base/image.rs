@@ -1,7 +1,8 @@
 //! A base that is an image: its layers stay untouched and below ours, its interpreter is taken as it is.
 //!
-//! 1. [`Base::of_image`] opens it, as it was locked or as its name now says, and brings its blobs into the store. 2. [`Scan`] tells what
-//! there is in it. 3. [`BaseImage`] is what the rest of the build knows of it.
+//! 1. [`Base::of_image`] opens it, as it was locked or as its name now says, and brings its blobs into the store.
+//! 2. [`Scan`] tells what there is in it.
+//! 3. [`BaseImage`] is what the rest of the build knows of it.
 
 use std::sync::Arc;
 

@@ -1,8 +1,9 @@
 //! What an image stands on: an interpreter with its C library, from one of three places behind one interface.
 //!
-//! 1. [`Source::parse`] reads `--base`. 2. [`choose`] makes the [`Base`]: of Debian packages ([`debian`]), of an archive with an
-//! interpreter and the Debian libraries below it ([`archive`]), or of an image that stays as it is ([`image`]). 3. [`Base::layer`]
-//! is the layer that is the same for every project on it.
+//! 1. [`Source::parse`] reads `--base`.
+//! 2. [`choose`] makes the [`Base`]: of Debian packages ([`debian`]), of an archive with an interpreter and the Debian
+//!    libraries below it ([`archive`]), or of an image that stays as it is ([`image`]).
+//! 3. [`Base::layer`] is the layer that is the same for every project on it.
 
 pub mod archive;
 mod debian;

@@ -1,7 +1,8 @@
 //! What there is in an image that others are to stand on: read once from its layers, kept for good under its digest.
 //!
-//! 1. [`Scan::of`] stacks the layers and reads what counts: ELF files, sources of the interpreters, the files that tell which system it
-//! is. 2. [`Scan::interpreter`] takes the interpreter that is wanted.
+//! 1. [`Scan::of`] stacks the layers and reads what counts: ELF files, sources of the interpreters, the files that tell
+//!    which system it is.
+//! 2. [`Scan::interpreter`] takes the interpreter that is wanted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
