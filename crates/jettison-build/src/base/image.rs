@@ -205,7 +205,12 @@ fn fetch(choosing: &Choosing<'_>, place: &Transport, name: &str) -> Result<Image
         return Err(BuildError::new(format!("it has the digest {digest}, and {} was locked", locked.digest))
             .hint("build once without --locked, or bring the old image back"));
     }
-    images.bring(&ImageOrIndex::Image(image), name)?;
+    let content = ImageOrIndex::Image(image);
+    images.bring(&content, name)?;
+    if let Transport::Registry(reference) = place {
+        // Where its layers are, a push to the same registry need not send them.
+        images.remember_pulled(reference, &content)?;
+    }
     match read_stored(job.store, digest)? {
         ImageOrIndex::Image(image) => Ok(image),
         ImageOrIndex::Index(_) => Err(BuildError::new(format!("{digest} is an index and no image"))),
