@@ -173,8 +173,12 @@ impl<'a> Linker<'a> {
     /// will miss them.
     pub fn unreached(&self, links: &Links) -> Vec<TreePath> {
         let system = self.system_dirs();
+        let opened_links = self.files.links.keys().filter(|link| OPENED_BY_LIBC.contains(&link.file_name()));
+        let opened: BTreeSet<&TreePath> =
+            opened_links.filter_map(|link| self.object_at(link.as_bytes())).map(|(path, _)| path).collect();
         let useless = |path: &TreePath| {
-            let kept = links.reached.contains(path) || OPENED_BY_LIBC.contains(&path.file_name());
+            let is_opened = OPENED_BY_LIBC.contains(&path.file_name()) || opened.contains(path);
+            let kept = links.reached.contains(path) || is_opened;
             is_system_library(path, &system) && !kept
         };
         let leads_there = |link: &&TreePath| {

@@ -138,6 +138,15 @@ fn nothing_leads_to_some_libraries() {
 }
 
 #[test]
+fn what_libc_opens_stays_under_whatever_name() {
+    let mut world = World::debian();
+    world.link(&format!("{LIB}/libnss_files.so.2"), "libnss_files-2.41.so");
+    world.object(&format!("{LIB}/libnss_files-2.41.so"), "libc6", json!({"soname": "libnss_files.so.2"}));
+    let linker = world.linker();
+    assert_eq!(texts(&linker.unreached(&world.links())), [] as [&str; 0], "a link without its file is of no use");
+}
+
+#[test]
 fn an_rpath_counts_for_what_is_loaded_on_the_way_and_a_runpath_does_not() {
     let core = format!("{SITE}/numpy/core.so");
     let libs = format!("{SITE}/numpy.libs");
