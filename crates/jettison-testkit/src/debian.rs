@@ -28,7 +28,7 @@ const KEYRING: &str = "keyring.asc";
 /// An archive in the making.
 #[derive(Debug, Clone)]
 pub struct DebianArchiveBuilder {
-    architecture: String,
+    architectures: Vec<String>,
     suites: BTreeMap<String, Vec<DebBuilder>>,
     date: String,
     valid_until: Option<String>,
@@ -58,13 +58,20 @@ impl DebianArchiveBuilder {
     /// An archive of one architecture with the suites `trixie`, `trixie-updates` and `trixie-security`, all empty.
     pub fn new(architecture: &str) -> Self {
         Self {
-            architecture: architecture.to_owned(),
+            architectures: vec![architecture.to_owned()],
             suites: BTreeMap::new(),
             date: "Wed, 01 Jan 2025 00:00:00 UTC".to_owned(),
             valid_until: None,
             faults: Vec::new(),
         }
         .codename("trixie")
+    }
+
+    /// Serves another architecture too.
+    #[must_use]
+    pub fn architecture(mut self, architecture: &str) -> Self {
+        self.architectures.push(architecture.to_owned());
+        self
     }
 
     /// Adds the three suites of another release.
@@ -125,16 +132,25 @@ impl DebianArchiveBuilder {
     pub fn write_to(&self, directory: &Path) {
         for (suite, debs) in &self.suites {
             let root = directory.join(if suite.ends_with("-security") { "debian-security" } else { "debian" });
-            let indices = self.write_pool(&root, debs);
+            let mut indices = Vec::new();
+            for architecture in &self.architectures {
+                let (packages, contents) = self.write_pool(&root, debs, architecture);
+                for compression in [Compression::None, Compression::Gzip, Compression::Xz] {
+                    let name = format!("main/binary-{architecture}/Packages{}", compression.suffix());
+                    indices.push((name, compression.compress(packages.as_bytes())));
+                }
+                let name = format!("main/Contents-{architecture}.gz");
+                indices.push((name, Compression::Gzip.compress(contents.as_bytes())));
+            }
             self.write_suite(&root, suite, &indices);
         }
     }
 
-    /// Writes the packages, and returns the texts of `Packages` and `Contents`.
-    fn write_pool(&self, root: &Path, debs: &[DebBuilder]) -> (String, String) {
+    /// Writes the packages of an architecture, and returns the texts of `Packages` and `Contents`.
+    fn write_pool(&self, root: &Path, debs: &[DebBuilder], architecture: &str) -> (String, String) {
         let mut packages = String::new();
         let mut contents: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for deb in debs.iter().filter(|deb| deb.is_for(&self.architecture)) {
+        for deb in debs.iter().filter(|deb| deb.is_for(architecture)) {
             let letter = deb.package().chars().next().unwrap_or('x');
             let path = format!("pool/main/{letter}/{}/{}", deb.package(), deb.filename());
             let mut bytes = deb.build();
@@ -162,17 +178,8 @@ impl DebianArchiveBuilder {
         (packages, contents)
     }
 
-    fn write_suite(&self, root: &Path, suite: &str, (packages, contents): &(String, String)) {
+    fn write_suite(&self, root: &Path, suite: &str, files: &[(String, Vec<u8>)]) {
         let dists = root.join("dists").join(suite);
-        let binary = format!("main/binary-{}", self.architecture);
-        let mut files = Vec::new();
-        for compression in [Compression::None, Compression::Gzip, Compression::Xz] {
-            let name = format!("{binary}/Packages{}", compression.suffix());
-            files.push((name, compression.compress(packages.as_bytes())));
-        }
-        let name = format!("main/Contents-{}.gz", self.architecture);
-        files.push((name, Compression::Gzip.compress(contents.as_bytes())));
-
         let codename = suite.split('-').next().unwrap_or(suite);
         let mut release =
             format!("Origin: Debian\nLabel: Debian\nSuite: {suite}\nCodename: {suite}\nDate: {}\n", self.date);
@@ -182,9 +189,9 @@ impl DebianArchiveBuilder {
         let _ = writeln!(
             release,
             "Acquire-By-Hash: yes\nArchitectures: all {}\nComponents: main\nDescription: a test archive of {codename}\nSHA256:",
-            self.architecture
+            self.architectures.join(" ")
         );
-        for (name, bytes) in &files {
+        for (name, bytes) in files {
             let digest = hex(&Sha256::digest(bytes));
             let _ = writeln!(release, " {digest} {:>8} {name}", bytes.len());
             let mut bytes = bytes.clone();

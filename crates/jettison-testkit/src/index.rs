@@ -276,6 +276,37 @@ impl PackageIndex {
         lock
     }
 
+    /// A `requirements.txt` of these projects as `pip-compile --generate-hashes` writes it: pinned, with the hash of every file.
+    pub fn hashed_requirements(&self, projects: &[&str]) -> String {
+        let row = |project: &&str| {
+            let files = self.files_of(project);
+            let hashes: String =
+                files.iter().map(|file| format!(" \\\n    --hash=sha256:{}", file.told_digest)).collect();
+            format!("{}=={}{hashes}\n", files[0].project, files[0].version)
+        };
+        projects.iter().map(row).collect()
+    }
+
+    /// A `Pipfile.lock` of these projects.
+    pub fn pipfile_lock(&self, projects: &[&str]) -> String {
+        let row = |project: &&str| {
+            let files = self.files_of(project);
+            let hashes: Vec<String> = files.iter().map(|file| format!("sha256:{}", file.told_digest)).collect();
+            let pin = json!({"hashes": hashes, "index": "pypi", "version": format!("=={}", files[0].version)});
+            (files[0].project.clone(), pin)
+        };
+        let default: serde_json::Map<_, _> = projects.iter().map(row).collect();
+        let source = json!({"name": "pypi", "url": self.url(), "verify_ssl": false});
+        let meta = json!({"hash": {"sha256": sha256(b"")}, "pipfile-spec": 6, "requires": {}, "sources": [source]});
+        format!("{:#}\n", json!({"_meta": meta, "default": default, "develop": {}}))
+    }
+
+    fn files_of(&self, project: &str) -> Vec<&IndexedFile> {
+        let files: Vec<_> = self.files.iter().filter(|file| file.project == normalize(project)).collect();
+        assert!(!files.is_empty(), "the index has no `{project}`");
+        files
+    }
+
     /// The URL of the simple API, as `--index-url` takes it, without credentials.
     pub fn url(&self) -> String {
         self.server.url("simple")
