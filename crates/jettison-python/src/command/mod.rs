@@ -197,6 +197,9 @@ impl Found {
 /// How to say a start command, for hints.
 const HOW: &str = "say it in pyproject.toml: `[tool.jettison] command = [\"uvicorn\", \"package.module:app\", \"--host\", \"0.0.0.0\", \"--port\", \"8000\"]`";
 
+/// So many files are named where none of them can be started.
+const NAMED_FILES: usize = 5;
+
 fn find(context: &Context<'_>, modules: &mut Modules<'_>) -> Result<Found, CommandError> {
     if let Some(found) = procfile::find(context, modules)? {
         return Ok(found);
@@ -224,11 +227,15 @@ fn find(context: &Context<'_>, modules: &mut Modules<'_>) -> Result<Found, Comma
     }
     // A file that would be the application, if only it could be read.
     modules.check_likely()?;
-    let python = modules.python_files();
-    let why = match python {
-        0 => "there is no Python source in the project".to_owned(),
-        1 => "the one Python file neither makes an application nor runs as a program".to_owned(),
-        n => format!("none of the {n} Python files makes an application or runs as a program"),
+    let why = match &modules.python_files()[..] {
+        [] => "there is no Python source in the project".to_owned(),
+        [one] => format!("`{one}`, the one Python file, neither makes an application nor runs as a program"),
+        files => {
+            let more = if files.len() > NAMED_FILES { ", …" } else { "" };
+            let names = files.iter().take(NAMED_FILES).copied().collect::<Vec<_>>().join(", ");
+            let n = files.len();
+            format!("none of the {n} Python files makes an application or runs as a program ({names}{more})")
+        }
     };
     Ok(Found::unclear(why, HOW))
 }

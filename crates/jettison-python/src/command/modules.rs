@@ -97,8 +97,8 @@ impl<'a> Modules<'a> {
         paths.into_iter().cloned().collect()
     }
 
-    pub(super) fn python_files(&self) -> usize {
-        self.files.iter().filter(|path| is_startable(path)).count()
+    pub(super) fn python_files(&self) -> Vec<&str> {
+        self.files.iter().map(|path| &**path).filter(|path| is_startable(path)).collect()
     }
 
     /// The file at `path`, parsed; `None` where it is not there or too large.

@@ -143,12 +143,12 @@ fn frameworks_and_servers() {
         (
             &["fastapi", "uvicorn"],
             "# app = FastAPI()\nx = 'app = FastAPI()'\n",
-            "unclear: the one Python file neither makes an application nor runs as a program",
+            "unclear: `main.py`, the one Python file, neither makes an application nor runs as a program",
         ),
         (
             &["flask", "gunicorn"],
             "from flask import Flask\ndef create_app(config):\n    return Flask(__name__)\n",
-            "unclear: the one Python file neither makes an application nor runs as a program",
+            "unclear: `main.py`, the one Python file, neither makes an application nor runs as a program",
         ),
         (
             &["flask", "gunicorn"],
@@ -339,7 +339,7 @@ fn programs() {
     assert_eq!(shown(&[], &[("a.py", guarded), ("main.py", guarded)]), "python main.py");
     assert_eq!(
         shown(&[], &[("lib.py", "x = 1\n")]),
-        "unclear: the one Python file neither makes an application nor runs as a program"
+        "unclear: `lib.py`, the one Python file, neither makes an application nor runs as a program"
     );
     let Ok(StartCommand::Detected(detected)) = detect(
         &[],
