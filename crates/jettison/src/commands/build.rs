@@ -255,9 +255,11 @@ fn way(args: &BuildArgs) -> String {
 }
 
 fn platforms(settings: &Settings) -> Result<Vec<Platform>, BuildError> {
-    let parse = |text: &String| {
-        text.parse::<Platform>()
-            .map_err(|error| BuildError::new(error.to_string()).hint("for example --platform linux/amd64,linux/arm64"))
+    const HINT: &str = "for example --platform linux/amd64,linux/arm64";
+    let parse = |text: &String| match text.parse::<Platform>() {
+        Ok(platform) if platform.os == "linux" => Ok(platform),
+        Ok(platform) => Err(BuildError::new(format!("`{platform}` is no platform of Linux")).hint(HINT)),
+        Err(error) => Err(BuildError::new(error.to_string()).hint(HINT)),
     };
     settings.platform.iter().flatten().map(parse).collect()
 }

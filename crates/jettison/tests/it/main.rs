@@ -6,6 +6,7 @@ mod building;
 mod command_line;
 mod copying;
 mod fixture;
+mod native;
 mod outputs;
 mod pushing;
 mod rooms;
