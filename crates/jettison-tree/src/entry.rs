@@ -201,7 +201,9 @@ impl Tree {
             }
             Slot::Occupied(slot) => match (&slot.get().node, &entry.node) {
                 (Node::Directory, Node::Directory) => Ok(()),
-                (Node::File(old), Node::File(new)) if old.digest == new.digest && slot.get().mode == entry.mode => Ok(()),
+                (Node::File(old), Node::File(new)) if old.digest == new.digest && slot.get().mode == entry.mode => {
+                    Ok(())
+                }
                 (Node::Symlink(old), Node::Symlink(new)) if old == new => Ok(()),
                 _ => Err(Collision(entry.path)),
             },

@@ -125,7 +125,8 @@ impl<'de> Deserialize<'de> for TreePath {
                 bytes.push(*first);
                 continue;
             }
-            let hex = tail.strip_prefix(b"x").and_then(|hex| hex.get(..2)).and_then(|hex| std::str::from_utf8(hex).ok());
+            let hex =
+                tail.strip_prefix(b"x").and_then(|hex| hex.get(..2)).and_then(|hex| std::str::from_utf8(hex).ok());
             let byte = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
             bytes.push(byte.ok_or_else(|| serde::de::Error::custom(format!("bad escape in path `{text}`")))?);
             rest = &tail[3..];

@@ -13,8 +13,8 @@ use crate::wheel::WheelFilename;
 /// More wheels than this are not named in a message.
 const MAX_NAMED: usize = 3;
 
-/// Refuses `packages` if all their platform-specific wheels together are for one platform, that is not the target's, and one
-/// of them would have to be built because of it.
+/// Refuses `packages` if all their platform-specific wheels together are for one platform of Linux, that is not the target's, and
+/// one of them would have to be built because of it.
 pub(super) fn check_platform<'a>(packages: impl Iterator<Item = &'a Package>, tags: &Tags) -> Result<(), LockError> {
     let mut families = BTreeSet::new();
     let mut unfit: Option<(&Package, Vec<WheelFilename>)> = None;
@@ -32,7 +32,8 @@ pub(super) fn check_platform<'a>(packages: impl Iterator<Item = &'a Package>, ta
     let (Some((package, wheels)), [only]) = (unfit, &families.iter().collect::<Vec<_>>()[..]) else {
         return Ok(());
     };
-    if ours.contains(only) {
+    // Many a distribution has wheels for Windows alone, and is built everywhere else.
+    if ours.contains(only) || !only.contains("linux") {
         return Ok(());
     }
     let named: Vec<_> = wheels.iter().take(MAX_NAMED).map(|wheel| format!("`{wheel}`")).collect();
