@@ -13,6 +13,7 @@ use jettison_tree::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BuildError, Context as _};
+use crate::settings::place_of;
 
 /// The name of the file, beside the project's `pyproject.toml`.
 pub const LOCK_NAME: &str = "jettison.lock";
@@ -128,19 +129,21 @@ impl LockFile {
     pub fn read(root: &Path) -> Result<Self, BuildError> {
         let path = root.join(LOCK_NAME);
         match fs::read_to_string(&path) {
-            Ok(text) => Self::parse(&text).context(path.display()),
+            Ok(text) => Self::parse(&text, &path.display().to_string()),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Self { version: VERSION, ..Self::default() }),
             Err(error) => Err(BuildError::from(error).context(format!("cannot read `{}`", path.display()))),
         }
     }
 
-    fn parse(text: &str) -> Result<Self, BuildError> {
+    fn parse(text: &str, path: &str) -> Result<Self, BuildError> {
         const HINT: &str = "remove the file to choose everything anew";
-        let file: Self = toml::from_str(text).map_err(|error| BuildError::new(error.to_string()).hint(HINT))?;
+        let file: Self = toml::from_str(text).map_err(|error| {
+            let (line, column) = place_of(&error, text);
+            BuildError::new(format!("{path}:{line}:{column}: {}", error.message())).hint(HINT)
+        })?;
         if file.version != VERSION {
-            return Err(
-                BuildError::new(format!("lock version {} is not known to this jettison", file.version)).hint(HINT)
-            );
+            let what = format!("{path}: lock version {} is not known to this jettison", file.version);
+            return Err(BuildError::new(what).hint(HINT));
         }
         Ok(file)
     }

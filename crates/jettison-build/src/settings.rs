@@ -253,10 +253,7 @@ struct SettingsError(#[from] toml::de::Error);
 impl SettingsError {
     fn locate(self, text: &str, path: &Path) -> BuildError {
         let message = self.0.message();
-        let at = self.0.span().map_or(0, |span| span.start).min(text.len());
-        let before = &text.as_bytes()[..at];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
-        let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+        let (line, column) = place_of(&self.0, text);
         let first = message.lines().next().unwrap_or_default();
         let error = BuildError::new(format!("{}:{line}:{column}: {first}", path.display()));
         match suggestion(first) {
@@ -264,6 +261,15 @@ impl SettingsError {
             None => error,
         }
     }
+}
+
+/// Line and column of what is wrong with a TOML text, from 1.
+pub(crate) fn place_of(error: &toml::de::Error, text: &str) -> (usize, usize) {
+    let at = error.span().map_or(0, |span| span.start).min(text.len());
+    let before = &text.as_bytes()[..at];
+    let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+    let column = 1 + before.iter().rev().take_while(|&&byte| byte != b'\n').count();
+    (line, column)
 }
 
 /// The known key nearest to the unknown one, both taken from serde's "unknown field `x`, expected one of `a`, `b`".

@@ -1,9 +1,11 @@
 //! Which files of a project go into its image.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
-use super::Site;
 use super::contents::Contents;
+use super::{Site, copy_for, digest, ran};
+use crate::fixture::User;
 
 #[test]
 fn what_does_not_belong_into_an_image_stays_out() {
@@ -79,10 +81,26 @@ fn a_project_that_cannot_be_written_to_is_built() {
     let project = site.project();
     let wanted = site.digest(project.path(), &[]);
     fs::remove_file(project.path().join("jettison.lock")).unwrap();
-    // A directory in the place of the lock cannot be replaced, not even by root.
-    fs::create_dir(project.path().join("jettison.lock")).unwrap();
-    let ran = site.build(project.path(), &[]);
-    assert!(ran.code == 0 || ran.stderr.contains("jettison.lock"), "{}", ran.stderr);
-    fs::remove_dir(project.path().join("jettison.lock")).unwrap();
-    assert_eq!(site.digest(project.path(), &[]), wanted);
+    for user in User::all() {
+        let copy = copy_for(&user, &project, "read-only");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o555)).unwrap();
+        let ran = ran(site.command(&user, &copy, &[]));
+        // Root writes wherever it wants to.
+        let is_root = fs::metadata(&copy).unwrap().uid() == 0;
+        assert!(is_root || ran.stderr.contains("warning: what was chosen is not kept"), "{}", ran.stderr);
+        assert_eq!(copy.join("jettison.lock").exists(), is_root);
+        assert_eq!(digest(ran), wanted);
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn a_lock_that_cannot_be_read_is_named() {
+    let site = Site::new();
+    let project = site.project();
+    for (text, words) in [("version = 1\nbase = 3\n", "jettison.lock:2:8: "), ("<<<<<<< HEAD\n", "jettison.lock:1:")] {
+        project.write("jettison.lock", text);
+        let refusal = site.refused(&project, &[], 2);
+        assert!(refusal.error.contains(words), "{}", refusal.said);
+    }
 }
