@@ -1,5 +1,12 @@
-//! From a Python project to a verified image. One file a stop.
-#![allow(missing_docs)]
+//! From a Python project to a verified image, one file a stop. [`build`] is the flow, and says in which order.
+//!
+//! - What goes in: [`settings`], [`lockfile`], [`machine`] (the environment, as a value), [`endpoints`].
+//! - What an image stands on: [`base`], from the [`archive`] of Debian by way of [`choose`], from an interpreter's archive, from an image.
+//! - What goes on top: [`resolve`] and [`index`] say which [`distributions`], [`sdist`] builds what has no wheel, [`unpack`] makes
+//!   a [`part`] of each, [`link`] and [`system`] find what the loader would miss, [`application`] is the project itself.
+//! - What comes out: [`layers`], [`bytecode`], [`image`], [`mod@verify`], [`report`]; [`output`], [`images`] and [`run`] for afterwards.
+//!
+//! Nothing here reads the environment, the clock or the terminal.
 
 pub mod application;
 pub mod archive;
