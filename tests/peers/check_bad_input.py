@@ -86,7 +86,7 @@ def _(context):
         'url = "https://files.pythonhosted.org/packages/pywin32-311-cp313-cp313-win_amd64.whl"\n'
         f'hashes = {{sha256 = "{"0" * 64}"}}\n'
     )
-    refused(account, account.project("platform", {"pylock.toml": lock, "main.py": MAIN}), "pywin32", "win_amd64")
+    refused(account, account.project("platform", {"pylock.toml": lock, "main.py": MAIN}), "pywin32", "Windows")
     accepted(account, account.project("platform", {"main.py": MAIN}))
 
 

@@ -112,6 +112,9 @@ impl WheelError {
                 "the wheel was changed after it was built, or built wrongly: rebuild it, or take another version"
             }
             Fault::Identity { .. } => "the file was renamed, or built wrongly: rebuild it under its own name",
+            Fault::Member { .. } => {
+                "no sound wheel holds such a thing: do not install it anywhere, and take another version or source"
+            }
             Fault::Interpreter { .. } => "choose a shorter path without spaces for the interpreter",
             _ => return None,
         };
