@@ -85,7 +85,7 @@ pub fn http(
     Ok(Client::new(options)?)
 }
 
-/// The logins of docker and podman: the file that a variable names, then docker's, then podman's of this session and of this
+/// The logins of docker and podman: the file that a variable names, then docker's, then podman's of this login and of this
 /// user (containers-auth.json(5)).
 pub fn credentials(machine: &Machine) -> CredentialStore {
     let mut files: Vec<PathBuf> = machine.var("REGISTRY_AUTH_FILE").map(PathBuf::from).into_iter().collect();
