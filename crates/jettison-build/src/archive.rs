@@ -16,7 +16,6 @@ use jettison_engine::CacheKey;
 use jettison_engine::store::Ref;
 use jettison_tree::Digest;
 
-use crate::endpoints;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
 use crate::job::Job;
@@ -49,8 +48,8 @@ impl Mirrors {
             named.clone().or(found).unwrap_or_else(|| public.to_owned())
         };
         Self {
-            debian: first(&machine.debian_mirror, found.debian, endpoints::DEBIAN),
-            security: first(&machine.debian_security_mirror, found.security, endpoints::DEBIAN_SECURITY),
+            debian: first(&machine.debian_mirror, found.debian, jettison_endpoints::DEBIAN),
+            security: first(&machine.debian_security_mirror, found.security, jettison_endpoints::DEBIAN_SECURITY),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use jettison_python::simple::{self, IndexFile};
 
-use crate::endpoints;
 use crate::error::BuildError;
 use crate::job::Job;
 use crate::machine::Machine;
@@ -47,7 +46,7 @@ impl Indexes {
 
     /// The index to look at first.
     pub fn default_url(&self) -> &str {
-        self.default.as_deref().unwrap_or(endpoints::PYTHON_INDEX)
+        self.default.as_deref().unwrap_or(jettison_endpoints::PYTHON_INDEX)
     }
 
     /// All indices, the default one first.

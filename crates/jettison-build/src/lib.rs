@@ -1,6 +1,6 @@
 //! From a Python project to a verified image, one file a stop. [`build`] is the flow, and says in which order.
 //!
-//! - What goes in: [`settings`], [`lockfile`], [`machine`] (the environment, as a value), [`endpoints`].
+//! - What goes in: [`settings`], [`lockfile`], [`machine`] (the environment, as a value).
 //! - What an image stands on: [`base`], from the [`archive`] of Debian by way of [`choose`], from an interpreter's archive, from an image.
 //! - What goes on top: [`resolve`] and [`index`] say which [`distributions`], [`sdist`] builds what has no wheel, [`unpack`] makes
 //!   a [`part`] of each, [`link`] and [`system`] find what the loader would miss, [`application`] is the project itself.
@@ -16,7 +16,6 @@ pub mod bytecode;
 mod choices;
 pub mod choose;
 pub mod distributions;
-pub mod endpoints;
 mod error;
 pub mod fetch;
 pub mod image;

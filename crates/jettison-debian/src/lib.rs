@@ -2,7 +2,7 @@
 //!
 //! What leads from a mirror to the files of an image, in order:
 //!
-//! 1. [`source`]: which mirrors and suites there are; [`endpoints`] are the ones nobody had to name.
+//! 1. [`source`]: which mirrors and suites there are.
 //! 2. [`release`]: `InRelease` is checked against a [`Keyring`] and yields the hashes of everything else.
 //! 3. [`packages`]: a `Packages` index becomes a compact [`PackageIndex`]; several make a [`Universe`].
 //! 4. [`solve`]: the packages that were asked for, and all that they depend on.
@@ -18,7 +18,6 @@ pub mod compression;
 pub mod contents;
 pub mod control;
 pub mod deb;
-pub mod endpoints;
 pub mod keyring;
 pub mod made;
 pub mod packages;

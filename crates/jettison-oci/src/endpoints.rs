@@ -1,28 +1,20 @@
-//! The names of registries, all in one place: what an image without a registry means, and where registries are reached.
+//! What the name of a registry means: the one that has several, and those that are on this machine.
 
 use std::net::IpAddr;
 
-/// The registry of a reference that names none.
-pub const DEFAULT_REGISTRY: &str = "docker.io";
+use jettison_endpoints::{DEFAULT_REGISTRY, DEFAULT_REGISTRY_ALIASES, DEFAULT_REGISTRY_API};
+
 /// The tag of a reference that names neither tag nor digest.
 pub const DEFAULT_TAG: &str = "latest";
-/// Docker Hub's repositories without a namespace are in this one.
-pub const DOCKER_HUB_LIBRARY: &str = "library";
-/// Where Docker Hub's API is.
-pub const DOCKER_HUB_API: &str = "registry-1.docker.io";
-/// What `docker login` calls Docker Hub in config.json.
-pub const DOCKER_HUB_LOGIN: &str = "https://index.docker.io/v1/";
-/// Other names that Docker Hub has had.
-const DOCKER_HUB_ALIASES: [&str; 3] = ["index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
 
 /// The name under which references speak of a registry.
 pub fn canonical(registry: &str) -> &str {
-    if DOCKER_HUB_ALIASES.contains(&registry) { DEFAULT_REGISTRY } else { registry }
+    if DEFAULT_REGISTRY_ALIASES.contains(&registry) { DEFAULT_REGISTRY } else { registry }
 }
 
 /// The host, with its port, whose API serves a registry.
 pub fn api_host(registry: &str) -> &str {
-    if canonical(registry) == DEFAULT_REGISTRY { DOCKER_HUB_API } else { registry }
+    if canonical(registry) == DEFAULT_REGISTRY { DEFAULT_REGISTRY_API } else { registry }
 }
 
 /// Whether a `host[:port]` is this machine, where plain HTTP is usual and harmless.

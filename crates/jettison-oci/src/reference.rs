@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jettison_endpoints::{DEFAULT_NAMESPACE, DEFAULT_REGISTRY};
 use jettison_tree::Digest;
 
-use crate::endpoints::{DEFAULT_REGISTRY, DEFAULT_TAG, DOCKER_HUB_LIBRARY, canonical};
+use crate::endpoints::{DEFAULT_TAG, canonical};
 
 /// A tag is no longer than this (distribution-spec, "Pulling manifests").
 const TAG_LIMIT: usize = 128;
@@ -66,7 +67,7 @@ impl Reference {
             return Err(error(Fault::Id));
         }
         let repository = if registry == DEFAULT_REGISTRY && !path.contains('/') {
-            format!("{DOCKER_HUB_LIBRARY}/{path}")
+            format!("{DEFAULT_NAMESPACE}/{path}")
         } else {
             path.to_owned()
         };
@@ -133,7 +134,7 @@ impl Reference {
         let full = self.to_string();
         let hub = full.strip_prefix(DEFAULT_REGISTRY).and_then(|rest| rest.strip_prefix('/'));
         let short =
-            hub.map(|rest| rest.strip_prefix(DOCKER_HUB_LIBRARY).and_then(|r| r.strip_prefix('/')).unwrap_or(rest));
+            hub.map(|rest| rest.strip_prefix(DEFAULT_NAMESPACE).and_then(|r| r.strip_prefix('/')).unwrap_or(rest));
         short.unwrap_or(&full).to_owned()
     }
 }

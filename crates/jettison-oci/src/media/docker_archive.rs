@@ -13,6 +13,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use jettison_endpoints::DEFAULT_REGISTRY;
 use jettison_tree::Digest;
 use serde::{Deserialize, Serialize};
 
@@ -204,9 +205,9 @@ fn full_name(name: &str) -> String {
     let (name, digest) = name.split_once('@').map_or((name, None), |(name, digest)| (name, Some(digest)));
     let (host, rest) = match name.split_once('/') {
         Some((host, rest)) if host == "localhost" || host.contains(['.', ':']) => (host, rest),
-        _ => ("docker.io", name),
+        _ => (DEFAULT_REGISTRY, name),
     };
-    let library = if host == "docker.io" && !rest.contains('/') { "library/" } else { "" };
+    let library = if host == DEFAULT_REGISTRY && !rest.contains('/') { "library/" } else { "" };
     let tag = if rest.contains(':') || digest.is_some() { "" } else { ":latest" };
     let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
     format!("{host}/{library}{rest}{tag}{digest}")

@@ -11,10 +11,11 @@ use std::process::{Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use jettison_endpoints::{DEFAULT_REGISTRY, DEFAULT_REGISTRY_LOGIN};
 use jettison_http::Credentials;
 use serde::Deserialize;
 
-use crate::endpoints::{DEFAULT_REGISTRY, DOCKER_HUB_LOGIN, canonical};
+use crate::endpoints::canonical;
 
 /// How to log in to one registry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,7 +132,7 @@ impl CredentialStore {
             registry: registry.to_owned(),
             reason,
         };
-        let server = if canonical(registry) == DEFAULT_REGISTRY { DOCKER_HUB_LOGIN } else { registry };
+        let server = if canonical(registry) == DEFAULT_REGISTRY { DEFAULT_REGISTRY_LOGIN } else { registry };
         let mut command = Command::new(&path);
         command.arg("get").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().map_err(|e| failed(format!("it cannot be started: {e}")))?;

@@ -470,7 +470,7 @@ impl Source<'_> {
 
 fn poetry_source(raw: &RawPoetrySource) -> Option<Index> {
     let is_pypi = raw.name.eq_ignore_ascii_case("pypi");
-    let url = raw.url.clone().or_else(|| is_pypi.then(|| "https://pypi.org/simple/".to_owned()))?;
+    let url = raw.url.clone().or_else(|| is_pypi.then(|| jettison_endpoints::PYTHON_INDEX.to_owned()))?;
     Some(Index {
         name: Some(raw.name.clone()),
         url,

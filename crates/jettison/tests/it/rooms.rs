@@ -5,14 +5,15 @@ use std::path::Path;
 
 const ROOMS: &[(&str, &[&str])] = &[
     ("jettison-tree", &[]),
+    ("jettison-endpoints", &[]),
     ("jettison-http", &["tree"]),
-    ("jettison-oci", &["tree", "http"]),
+    ("jettison-oci", &["tree", "endpoints", "http"]),
     ("jettison-dockerfile", &[]),
-    ("jettison-python", &["tree", "dockerfile"]),
+    ("jettison-python", &["tree", "endpoints", "dockerfile"]),
     ("jettison-debian", &["tree"]),
     ("jettison-elf", &["tree"]),
     ("jettison-engine", &["tree"]),
-    ("jettison-build", &["tree", "http", "oci", "dockerfile", "python", "debian", "elf", "engine"]),
+    ("jettison-build", &["tree", "endpoints", "http", "oci", "dockerfile", "python", "debian", "elf", "engine"]),
     ("jettison", &["tree", "http", "oci", "engine", "build"]),
     ("jettison-testkit", &["tree"]),
 ];
