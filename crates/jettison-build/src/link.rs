@@ -88,7 +88,7 @@ pub fn link<'a>(
                         linker.object(entry.path.clone(), facts, &part.facts.owner.name);
                     }
                 }
-                Node::Directory => {}
+                Node::Directory | Node::CharacterDevice(_) | Node::BlockDevice(_) | Node::Fifo => {}
             }
         }
     }

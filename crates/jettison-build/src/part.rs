@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jettison_elf::ElfFacts;
 use jettison_engine::CacheKey;
 use jettison_engine::store::Store;
-use jettison_tree::{Digest, Entry, Fragment, Node, TreePath};
+use jettison_tree::{Device, Digest, Entry, Fragment, Node, TreePath};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BuildError, Context as _};
@@ -179,6 +179,23 @@ pub fn entry_digest(entry: &Entry) -> Digest {
             bytes.push(b'h');
             bytes.extend_from_slice(target.as_bytes());
         }
+        Node::CharacterDevice(Device { major, minor }) => {
+            bytes.push(b'c');
+            [major, minor].iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+        }
+        Node::BlockDevice(Device { major, minor }) => {
+            bytes.push(b'b');
+            [major, minor].iter().for_each(|number| bytes.extend_from_slice(&number.to_le_bytes()));
+        }
+        Node::Fifo => bytes.push(b'p'),
+    }
+    // Each in its own digest, so that nothing of them can be taken for something else.
+    if let Some(mtime) = entry.mtime {
+        bytes.extend_from_slice(Digest::of(&mtime.to_le_bytes()).as_bytes());
+    }
+    for (name, value) in entry.xattrs.iter() {
+        bytes.extend_from_slice(Digest::of(name).as_bytes());
+        bytes.extend_from_slice(Digest::of(value).as_bytes());
     }
     Digest::of(&bytes)
 }

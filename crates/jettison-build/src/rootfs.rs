@@ -71,5 +71,5 @@ fn tree_entry<R: Read>(member: &mut TarEntry<'_, R>) -> Result<Option<Entry>, Bu
         }
         _ => return Ok(None),
     };
-    Ok(Some(Entry { path, mode: header.mode, uid: header.uid as u32, gid: header.gid as u32, node }))
+    Ok(Some(Entry::new(path, header.mode, (header.uid as u32, header.gid as u32), node)))
 }

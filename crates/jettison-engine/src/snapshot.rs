@@ -89,6 +89,9 @@ impl SafeDir {
             Node::File(content) => self.file(entry, content),
             Node::Symlink(target) => self.symlink(entry, target),
             Node::HardLink(target) => self.hard_link(entry, target),
+            Node::CharacterDevice(_) | Node::BlockDevice(_) | Node::Fifo => {
+                Err(io::Error::other("snapshots cannot hold devices and pipes yet"))
+            }
         };
         written.map_err(|source| UnpackError { path: entry.path.clone(), source })
     }

@@ -5,9 +5,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Digest, Hasher, TreePath};
+use serde::{Deserialize, Serialize};
 
-/// One path of a tree with its metadata. There is no time in it: who writes an archive decides that.
+use crate::{Digest, Hasher, TreePath, Xattrs};
+
+/// One path of a tree with its metadata.
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// Where it stands.
@@ -18,6 +20,10 @@ pub struct Entry {
     pub uid: u32,
     /// Numeric group.
     pub gid: u32,
+    /// When it was last changed, in seconds since 1970; `None` leaves that to who writes an archive.
+    pub mtime: Option<i64>,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
     /// What it is.
     pub node: Node,
 }
@@ -33,23 +39,43 @@ pub enum Node {
     Symlink(Vec<u8>),
     /// Another name for the file at this path of the same tree.
     HardLink(TreePath),
+    /// A character device.
+    CharacterDevice(Device),
+    /// A block device.
+    BlockDevice(Device),
+    /// A named pipe.
+    Fifo,
+}
+
+/// The numbers of a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Device {
+    /// Its driver.
+    pub major: u32,
+    /// Which one of the driver's.
+    pub minor: u32,
 }
 
 impl Entry {
+    /// An entry without a time of its own and without extended attributes.
+    pub fn new(path: TreePath, mode: u32, (uid, gid): (u32, u32), node: Node) -> Self {
+        Self { path, mode, uid, gid, mtime: None, xattrs: Xattrs::new(), node }
+    }
+
     /// A directory `0755`, owned by root.
     pub fn directory(path: TreePath) -> Self {
-        Self { path, mode: 0o755, uid: 0, gid: 0, node: Node::Directory }
+        Self::new(path, 0o755, (0, 0), Node::Directory)
     }
 
     /// A file owned by root: `0755` if it is executable, else `0644`.
     pub fn file(path: TreePath, content: Content, executable: bool) -> Self {
         let mode = if executable { 0o755 } else { 0o644 };
-        Self { path, mode, uid: 0, gid: 0, node: Node::File(content) }
+        Self::new(path, mode, (0, 0), Node::File(content))
     }
 
     /// A symbolic link owned by root.
     pub fn symlink(path: TreePath, target: impl Into<Vec<u8>>) -> Self {
-        Self { path, mode: 0o777, uid: 0, gid: 0, node: Node::Symlink(target.into()) }
+        Self::new(path, 0o777, (0, 0), Node::Symlink(target.into()))
     }
 
     /// The content, where it is a file.

@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Content, Digest, Entry, Hasher, Node, TreePath};
+use crate::{Content, Device, Digest, Entry, Hasher, Node, TreePath, Xattrs};
 
-const MAGIC: &[u8; 8] = b"jetfrag1";
+const MAGIC: &[u8; 8] = b"jetfrag2";
+/// Ends what was written before entries had times, attributes and devices. It reads as one without any.
+const MAGIC_1: &[u8; 8] = b"jetfrag1";
 /// An index larger than this is not ours.
 const INDEX_LIMIT: u64 = 1 << 30;
 
@@ -37,6 +39,10 @@ struct Row {
     uid: u32,
     #[serde(default, skip_serializing_if = "is_zero")]
     gid: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    mtime: Option<i64>,
+    #[serde(default, skip_serializing_if = "Xattrs::is_empty")]
+    xattrs: Xattrs,
     #[serde(flatten)]
     node: RowNode,
 }
@@ -48,6 +54,9 @@ enum RowNode {
     File { offset: u64, len: u64, digest: Digest },
     Symlink(Vec<u8>),
     HardLink(TreePath),
+    CharacterDevice(Device),
+    BlockDevice(Device),
+    Fifo,
 }
 
 fn is_zero(n: &u32) -> bool {
@@ -63,7 +72,7 @@ impl Fragment {
         let tail_at = len.checked_sub(16).ok_or(FragmentError::Broken("it is too short"))?;
         file.read_exact_at(&mut tail, tail_at)?;
         let (size, magic) = tail.split_at(8);
-        if magic != MAGIC {
+        if magic != MAGIC && magic != MAGIC_1 {
             return Err(FragmentError::Broken("it does not end as a fragment does"));
         }
         let size = size.iter().rev().fold(0_u64, |n, &byte| n << 8 | u64::from(byte));
@@ -78,6 +87,9 @@ impl Fragment {
                 RowNode::Directory => Node::Directory,
                 RowNode::Symlink(target) => Node::Symlink(target),
                 RowNode::HardLink(target) => Node::HardLink(target),
+                RowNode::CharacterDevice(device) => Node::CharacterDevice(device),
+                RowNode::BlockDevice(device) => Node::BlockDevice(device),
+                RowNode::Fifo => Node::Fifo,
                 RowNode::File { offset, len, digest } => {
                     if offset.checked_add(len).is_none_or(|end| end > contents) {
                         return Err(FragmentError::Broken("a content lies outside of it"));
@@ -85,7 +97,8 @@ impl Fragment {
                     Node::File(Content::in_file(Arc::clone(&file), offset, len, digest))
                 }
             };
-            Ok(Entry { path: row.path, mode: row.mode, uid: row.uid, gid: row.gid, node })
+            let Row { path, mode, uid, gid, mtime, xattrs, .. } = row;
+            Ok(Entry { path, mode, uid, gid, mtime, xattrs, node })
         };
         let entries = index.entries.into_iter().map(entry).collect::<Result<_, _>>()?;
         Ok(Self { entries, meta: index.meta })
@@ -122,6 +135,9 @@ impl<W: Write> FragmentWriter<W> {
             Node::Directory => RowNode::Directory,
             Node::Symlink(target) => RowNode::Symlink(target.clone()),
             Node::HardLink(target) => RowNode::HardLink(target.clone()),
+            Node::CharacterDevice(device) => RowNode::CharacterDevice(*device),
+            Node::BlockDevice(device) => RowNode::BlockDevice(*device),
+            Node::Fifo => RowNode::Fifo,
             Node::File(content) => {
                 let digest = content.digest();
                 let (offset, len) = match self.known.get(&digest) {
@@ -131,7 +147,8 @@ impl<W: Write> FragmentWriter<W> {
                 self.file_row(offset, len, digest)
             }
         };
-        self.rows.push(Row { path: entry.path.clone(), mode: entry.mode, uid: entry.uid, gid: entry.gid, node });
+        let Entry { mode, uid, gid, mtime, .. } = *entry;
+        self.rows.push(Row { path: entry.path.clone(), mode, uid, gid, mtime, xattrs: entry.xattrs.clone(), node });
         Ok(())
     }
 
@@ -153,7 +170,7 @@ impl<W: Write> FragmentWriter<W> {
         }
         let (digest, len) = hasher.finish();
         let node = self.file_row(offset, len, digest);
-        self.rows.push(Row { path, mode, uid: 0, gid: 0, node });
+        self.rows.push(Row { path, mode, uid: 0, gid: 0, mtime: None, xattrs: Xattrs::new(), node });
         Ok((digest, len))
     }
 
@@ -202,6 +219,10 @@ mod tests {
         writer.push_stream(path("d/s"), 0o600, &b"stream"[..]).unwrap();
         writer.push(&Entry::file(path("d/again"), Content::from_bytes(*b"hello"), false)).unwrap();
         writer.push(&Entry::symlink(path("d/l"), *b"a\xff")).unwrap();
+        let device = Entry::new(path("d/n"), 0o620, (0, 5), Node::CharacterDevice(Device { major: 1, minor: 3 }));
+        writer.push(&Entry { mtime: Some(-7), ..device }).unwrap();
+        let xattrs = [(&b"user.\xfe"[..], &b"\0v"[..])].into_iter().collect();
+        writer.push(&Entry { xattrs, ..Entry::new(path("d/p"), 0o600, (1, 2), Node::Fifo) }).unwrap();
         writer.finish(serde_json::json!({"n": 1})).unwrap();
 
         let fragment = Fragment::open(&file).unwrap();
@@ -211,10 +232,24 @@ mod tests {
         assert_eq!((fragment.entries()[1].mode, fragment.entries()[2].mode), (0o755, 0o600));
         assert!(matches!(&fragment.entries()[4].node, Node::Symlink(t) if t == b"a\xff"));
 
-        let bytes = std::fs::read(&file).unwrap();
+        let [device, fifo] = &fragment.entries()[5..] else { panic!("{fragment:?}") };
+        assert!(matches!(device.node, Node::CharacterDevice(Device { major: 1, minor: 3 })));
+        assert_eq!((device.mtime, device.gid, device.xattrs.is_empty()), (Some(-7), 5, true));
+        assert!(matches!(fifo.node, Node::Fifo));
+        assert_eq!(
+            (fifo.mtime, fifo.xattrs.get(b"user.\xfe"), fifo.xattrs.get("user")),
+            (None, Some(&b"\0v"[..]), None)
+        );
+
+        let mut bytes = std::fs::read(&file).unwrap();
         for cut in [0, 5, bytes.len() - 1] {
             std::fs::write(&file, &bytes[..cut]).unwrap();
             assert!(Fragment::open(&file).is_err());
+        }
+        for (version, reads) in [(b'1', true), (b'3', false)] {
+            *bytes.last_mut().unwrap() = version;
+            std::fs::write(&file, &bytes).unwrap();
+            assert_eq!(Fragment::open(&file).is_ok(), reads);
         }
     }
 }

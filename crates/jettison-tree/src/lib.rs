@@ -11,8 +11,10 @@ mod digest;
 mod entry;
 mod fragment;
 mod path;
+mod xattrs;
 
 pub use digest::{Digest, DigestError, Hasher};
-pub use entry::{Collision, Content, ContentReader, Entry, Node, Tree};
+pub use entry::{Collision, Content, ContentReader, Device, Entry, Node, Tree};
 pub use fragment::{Fragment, FragmentError, FragmentWriter};
 pub use path::{PathError, TreePath};
+pub use xattrs::Xattrs;

@@ -311,7 +311,7 @@ impl UnpackInterpreter {
             }
             let mode = if matches!(node, Node::Directory) || header.mode & 0o111 != 0 { 0o755 } else { 0o644 };
             let mode = if matches!(node, Node::Symlink(_)) { 0o777 } else { mode };
-            out.push(&Entry { path, mode, uid: 0, gid: 0, node })?;
+            out.push(&Entry::new(path, mode, (0, 0), node))?;
         }
         drop(tar);
         io::copy(&mut blob, &mut io::sink())?;

@@ -126,7 +126,7 @@ pub(crate) fn write_tar(
                 }
             };
             let (uid, gid) = owner(path, entry)?;
-            entries.insert(at.clone(), Entry { path: at, mode: entry.mode, uid, gid, node });
+            entries.insert(at.clone(), Entry::new(at, entry.mode, (uid, gid), node));
         }
     }
     let options = LayerOptions { mtime, compression: Compression::None, threads: NonZeroUsize::MIN };

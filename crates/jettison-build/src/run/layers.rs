@@ -163,7 +163,7 @@ impl Changes<'_> {
         };
         let (uid, gid) = (id(header.uid)?, id(header.gid)?);
         let is_directory = matches!(node, Node::Directory);
-        self.dir.write(&Entry { path: path.clone(), mode: header.mode, uid, gid, node }).context(&path)?;
+        self.dir.write(&Entry::new(path.clone(), header.mode, (uid, gid), node)).context(&path)?;
         let mut above = path.parent();
         self.written.insert(path, is_directory);
         while let Some(parent) = above {

@@ -92,6 +92,7 @@ fn list(entries: &[Entry]) -> Vec<String> {
         Node::File(content) => format!("{} = {}", entry.path, String::from_utf8_lossy(&content.read().unwrap())),
         Node::Symlink(target) => format!("{} -> {}", entry.path, String::from_utf8_lossy(target)),
         Node::HardLink(target) => format!("{} == {target}", entry.path),
+        other => panic!("{other:?}"),
     };
     entries.iter().map(line).collect()
 }

@@ -181,13 +181,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
         }
         match header.kind {
             Kind::Directory => {
-                let entry = Entry {
-                    path: path.clone(),
-                    mode: header.mode,
-                    uid: header.uid,
-                    gid: header.gid,
-                    node: Node::Directory,
-                };
+                let entry = Entry::new(path.clone(), header.mode, (header.uid, header.gid), Node::Directory);
                 self.directories.entry(path).or_insert(entry);
                 Ok(())
             }
@@ -200,7 +194,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
                     return Ok(());
                 }
                 let node = Node::Symlink(header.link.clone());
-                self.push(&Entry { path, mode: 0o777, uid: header.uid, gid: header.gid, node })
+                self.push(&Entry::new(path, 0o777, (header.uid, header.gid), node))
             }
             Kind::HardLink => self.hard_link(path, header),
             Kind::Other(flag) => {
@@ -255,7 +249,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
         }
         self.kept.add(bytes.len() as u64);
         let node = Node::File(Content::from_bytes(bytes));
-        self.push(&Entry { path, mode: header.mode, uid: header.uid, gid: header.gid, node })
+        self.push(&Entry::new(path, header.mode, (header.uid, header.gid), node))
     }
 
     fn hard_link(&mut self, path: TreePath, header: &Header) -> Result<(), DebError> {
@@ -277,7 +271,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
             (true, false) => self.orphans.entry(target).or_default().push(path),
             (true, true) => {
                 let node = Node::HardLink(target);
-                self.push(&Entry { path, mode: header.mode, uid: header.uid, gid: header.gid, node })?;
+                self.push(&Entry::new(path, header.mode, (header.uid, header.gid), node))?;
             }
         }
         Ok(())
@@ -294,11 +288,11 @@ impl<'a, W: Write> Unpacker<'a, W> {
         let (mode, uid, gid) = (header.mode, header.uid, header.gid);
         if header.kind == Kind::Symlink {
             let node = Node::Symlink(header.link.clone());
-            self.push(&Entry { path: first.clone(), mode: 0o777, uid, gid, node })?;
+            self.push(&Entry::new(first.clone(), 0o777, (uid, gid), node))?;
         } else {
             self.keep_file(first.clone(), header, tar)?;
         }
-        names.try_for_each(|path| self.push(&Entry { path, mode, uid, gid, node: Node::HardLink(first.clone()) }))
+        names.try_for_each(|path| self.push(&Entry::new(path, mode, (uid, gid), Node::HardLink(first.clone()))))
     }
 
     fn finish(mut self, control: DebControl) -> Result<Unpacked, DebError> {

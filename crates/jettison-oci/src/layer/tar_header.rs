@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use jettison_tree::{PathError, TreePath};
+use jettison_tree::{PathError, TreePath, Xattrs};
 
-use super::ustar::{BLOCK, field, flag};
+use super::ustar::{BLOCK, PAX_XATTR, field, flag};
 
 /// What a member is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct TarHeader {
     /// Where a link points.
     pub link: Vec<u8>,
     /// Extended attributes (`SCHILY.xattr.*`).
-    pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
+    pub xattrs: Xattrs,
 }
 
 /// A deletion in a lower layer (image-spec, layer.md, "Whiteouts").
@@ -99,7 +99,7 @@ pub(super) fn parse_header<'a>(
     record: &dyn Fn(&str) -> Option<&'a Vec<u8>>,
 ) -> Result<TarHeader, &'static str> {
     let posix = block[field::MAGIC].starts_with(b"ustar\0");
-    let numeric = |at, key, why| match record(key) {
+    let numeric = |at: std::ops::Range<usize>, key, why| match record(key) {
         Some(text) => decimal(text).and_then(|n| u64::try_from(n).ok()).ok_or(why),
         None => number(&block[at]).ok_or(why),
     };
@@ -119,8 +119,11 @@ pub(super) fn parse_header<'a>(
         // Old tars leave it blank; GNU's base-256 may be negative. Neither is a reason to refuse an image.
         None => number(&block[field::MTIME]).and_then(|n| i64::try_from(n).ok()).unwrap_or(0),
     };
-    let device = |at: std::ops::Range<usize>| number(&block[at]).and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-    let numbers = || (device(field::DEVICE_MAJOR), device(field::DEVICE_MINOR));
+    let device = |at, key| {
+        let number = numeric(at, key, "its device has no number").ok();
+        number.and_then(|n| u32::try_from(n).ok()).unwrap_or(0)
+    };
+    let numbers = || (device(field::DEVICE_MAJOR, "SCHILY.devmajor"), device(field::DEVICE_MINOR, "SCHILY.devminor"));
     let kind = match block[field::TYPE] {
         0 | flag::FILE | flag::CONTIGUOUS_FILE if name.ends_with(b"/") => TarKind::Directory,
         0 | flag::FILE | flag::CONTIGUOUS_FILE | flag::GNU_SPARSE => TarKind::File,
@@ -158,7 +161,7 @@ pub(super) fn parse_header<'a>(
         size,
         mtime,
         link,
-        xattrs: BTreeMap::new(),
+        xattrs: Xattrs::new(),
     })
 }
 
@@ -197,7 +200,7 @@ pub(super) fn pax_records(mut bytes: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<
         let record = bytes.get(space + 1..len)?.strip_suffix(b"\n")?;
         let equals = record.iter().position(|&byte| byte == b'=')?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
-        if value.is_empty() && !key.starts_with(b"SCHILY.xattr.") {
+        if value.is_empty() && !key.starts_with(PAX_XATTR.as_bytes()) {
             records.remove(key);
         } else {
             records.insert(key.to_vec(), value.to_vec());

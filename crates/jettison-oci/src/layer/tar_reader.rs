@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek};
 use jettison_tree::{PathError, TreePath};
 
 use super::tar_header::{TarHeader, number, parse_header, pax_records, until_nul};
-use super::ustar::{BLOCK, checksum, field, flag, padding};
+use super::ustar::{BLOCK, PAX_XATTR, checksum, field, flag, padding};
 
 /// Bytes of one pax header or GNU long name that are read at most. Linux keeps xattrs below 64 KiB and paths below 4 KiB.
 pub const MAX_EXTENSION: u64 = 1 << 20;
@@ -117,10 +117,8 @@ impl<R: Read> TarReader<R> {
                     if kind == flag::GNU_SPARSE || sparse {
                         return Err(TarError::Sparse { name: String::from_utf8_lossy(&header.name).into_owned() });
                     }
-                    let xattr = |(key, value): (&Vec<u8>, &Vec<u8>)| {
-                        key.strip_prefix(b"SCHILY.xattr.").map(|name| (name.to_vec(), value.clone()))
-                    };
-                    header.xattrs = pax.iter().filter_map(xattr).collect();
+                    let xattr = |key: &[u8]| key.strip_prefix(PAX_XATTR.as_bytes()).map(<[u8]>::to_vec);
+                    header.xattrs = pax.into_iter().filter_map(|(key, value)| Some((xattr(&key)?, value))).collect();
                     if header.name.is_empty() || header.name.contains(&0) {
                         return Err(broken("it has no name"));
                     }
@@ -339,7 +337,7 @@ mod tests {
         let headers = headers(&tar.concat()).unwrap();
         assert_eq!(headers[0].name, b"n".repeat(300));
         assert_eq!((headers[1].name.as_slice(), headers[1].mtime), (&b"p\xc3\xa4/\xff.x"[..], -12));
-        assert_eq!(headers[1].xattrs[&b"user.a"[..]], b"\0");
+        assert_eq!(headers[1].xattrs.get("user.a"), Some(&b"\0"[..]));
         assert_eq!((headers[2].kind, headers[2].name.as_slice()), (TarKind::Directory, &b"old-directory/"[..]));
         assert_eq!((headers[3].kind, headers[3].uid), (TarKind::CharacterDevice(1, 3), 3_000_000_000));
         assert_eq!((headers[4].kind, headers[4].size), (TarKind::Directory, 0));

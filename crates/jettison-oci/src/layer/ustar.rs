@@ -1,7 +1,10 @@
 //! Tar headers as bytes: POSIX ustar, with a pax extended header in front where ustar cannot say it.
 //!
-//! pax is used for names that are not ASCII or fit neither `name` nor `prefix`, for link targets likewise, and for
-//! numbers that overflow their octal field (POSIX.1-2017, pax, "ustar Interchange Format").
+//! pax is used for names that are not ASCII or fit neither `name` nor `prefix`, for link targets likewise, for
+//! numbers that overflow their octal field (POSIX.1-2017, pax, "ustar Interchange Format"), for times before 1970, and for
+//! extended attributes, as star, Go's archive/tar and so every container tool spell them.
+
+use jettison_tree::{Device, Xattrs};
 
 /// Bytes of a tar block.
 pub(crate) const BLOCK: usize = 512;
@@ -52,11 +55,23 @@ pub(crate) struct Header<'a> {
     pub(crate) gid: u32,
     pub(crate) size: u64,
     /// Seconds since 1970.
-    pub(crate) mtime: u64,
+    pub(crate) mtime: i64,
     pub(crate) link: &'a [u8],
+    pub(crate) device: Device,
+    pub(crate) xattrs: &'a Xattrs,
 }
 
-impl Header<'_> {
+/// What stands before the name of an extended attribute in the key of its pax record.
+pub(crate) const PAX_XATTR: &str = "SCHILY.xattr.";
+static NO_XATTRS: Xattrs = Xattrs::new();
+
+impl<'a> Header<'a> {
+    /// A header of root's with every number 0.
+    pub(crate) const fn new(name: &'a [u8], flag: u8) -> Self {
+        let (device, xattrs) = (Device { major: 0, minor: 0 }, &NO_XATTRS);
+        Self { name, flag, mode: 0, uid: 0, gid: 0, size: 0, mtime: 0, link: b"", device, xattrs }
+    }
+
     /// Appends the header, a pax header before it where it takes one. Changing this changes every layer digest.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let mut pax = Vec::new();
@@ -67,44 +82,40 @@ impl Header<'_> {
                 text(&mut block[field::PREFIX], prefix);
             }
             None => {
-                record(&mut pax, "path", self.name);
+                record(&mut pax, b"path", self.name);
                 text(&mut block[field::NAME], &ascii(self.name, field::NAME.len()));
             }
         }
         if self.link.is_ascii() && self.link.len() <= field::LINK.len() {
             text(&mut block[field::LINK], self.link);
         } else {
-            record(&mut pax, "linkpath", self.link);
+            record(&mut pax, b"linkpath", self.link);
             text(&mut block[field::LINK], &ascii(self.link, field::LINK.len()));
         }
         octal(&mut block[field::MODE], u64::from(self.mode & 0o7777));
         for (at, value, key) in [
-            (field::UID, u64::from(self.uid), "uid"),
-            (field::GID, u64::from(self.gid), "gid"),
-            (field::SIZE, self.size, "size"),
-            (field::MTIME, self.mtime, "mtime"),
+            (field::UID, i128::from(self.uid), "uid"),
+            (field::GID, i128::from(self.gid), "gid"),
+            (field::SIZE, i128::from(self.size), "size"),
+            (field::MTIME, i128::from(self.mtime), "mtime"),
+            // The names are star's: POSIX has none, and hardly any device has such numbers.
+            (field::DEVICE_MAJOR, i128::from(self.device.major), "SCHILY.devmajor"),
+            (field::DEVICE_MINOR, i128::from(self.device.minor), "SCHILY.devminor"),
         ] {
-            if !octal(&mut block[at.clone()], value) {
-                record(&mut pax, key, value.to_string().as_bytes());
+            if !u64::try_from(value).is_ok_and(|value| octal(&mut block[at.clone()], value)) {
+                record(&mut pax, key.as_bytes(), value.to_string().as_bytes());
                 octal(&mut block[at], 0);
             }
         }
+        for (name, value) in self.xattrs.iter() {
+            record(&mut pax, &[PAX_XATTR.as_bytes(), name].concat(), value);
+        }
         block[field::TYPE] = self.flag;
-        octal(&mut block[field::DEVICE_MAJOR], 0);
-        octal(&mut block[field::DEVICE_MINOR], 0);
         seal(&mut block);
         if !pax.is_empty() {
             let name = [b"PaxHeaders.0/", ascii(last_component(self.name), 80).as_slice()].concat();
-            let header = Header {
-                name: &name,
-                flag: flag::PAX,
-                mode: 0o644,
-                uid: 0,
-                gid: 0,
-                size: pax.len() as u64,
-                link: b"",
-                ..*self
-            };
+            let (size, mtime) = (pax.len() as u64, self.mtime);
+            let header = Header { mode: 0o644, size, mtime, ..Header::new(&name, flag::PAX) };
             header.encode_extension(out);
             out.extend_from_slice(&pax);
             out.resize(out.len() + padding(pax.len() as u64) as usize, 0);
@@ -126,7 +137,7 @@ impl Header<'_> {
         ] {
             octal(&mut block[at], value);
         }
-        if !octal(&mut block[field::MTIME], self.mtime) {
+        if !u64::try_from(self.mtime).is_ok_and(|mtime| octal(&mut block[field::MTIME], mtime)) {
             octal(&mut block[field::MTIME], 0);
         }
         block[field::TYPE] = self.flag;
@@ -194,13 +205,15 @@ pub(crate) fn checksum(block: &[u8; BLOCK]) -> u64 {
 }
 
 /// A pax record: its own length in decimal, a space, `key=value`, a newline.
-fn record(out: &mut Vec<u8>, key: &str, value: &[u8]) {
+fn record(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     let rest = key.len() + value.len() + 3;
     let mut len = rest + 1;
     while len != rest + len.to_string().len() {
         len = rest + len.to_string().len();
     }
-    out.extend_from_slice(format!("{len} {key}=").as_bytes());
+    out.extend_from_slice(format!("{len} ").as_bytes());
+    out.extend_from_slice(key);
+    out.push(b'=');
     out.extend_from_slice(value);
     out.push(b'\n');
 }
@@ -213,7 +226,7 @@ mod tests {
     fn records_count_their_own_length() {
         for n in 1..1100 {
             let mut out = Vec::new();
-            record(&mut out, "k", &vec![b'v'; n]);
+            record(&mut out, b"k", &vec![b'v'; n]);
             assert!(out.starts_with(format!("{} k=", out.len()).as_bytes()), "{n}");
         }
     }

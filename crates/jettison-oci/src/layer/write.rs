@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read as _, Write};
 use std::num::NonZeroUsize;
 
-use jettison_tree::{Entry, Hasher, Node, Tree, TreePath};
+use jettison_tree::{Device, Entry, Hasher, Node, Tree, TreePath};
 use serde::{Deserialize, Serialize};
 
 use super::compress::{Compression, Compressor};
@@ -76,7 +76,7 @@ pub fn write_layer<'a>(
                 None => break,
             }
         }
-        let resolved = Entry { path: (*path).clone(), node: Node::HardLink(target.clone()), ..**entry };
+        let resolved = Entry { path: (*path).clone(), node: Node::HardLink(target.clone()), ..(*entry).clone() };
         account(entry, writer.push(&resolved)?);
     }
     writer.finish().map(|(blob, _)| blob)
@@ -133,8 +133,10 @@ impl<W: Write> LayerWriter<W> {
             uid: entry.uid,
             gid: entry.gid,
             size: 0,
-            mtime: self.options.mtime,
+            mtime: self.options.mtime as i64,
             link: &[],
+            device: Device { major: 0, minor: 0 },
+            xattrs: &entry.xattrs,
         };
         match &entry.node {
             Node::Directory => {
@@ -159,6 +161,9 @@ impl<W: Write> LayerWriter<W> {
                 }
                 header.link = target.as_bytes();
             }
+            Node::CharacterDevice(device) => (header.flag, header.device) = (flag::CHARACTER_DEVICE, *device),
+            Node::BlockDevice(device) => (header.flag, header.device) = (flag::BLOCK_DEVICE, *device),
+            Node::Fifo => header.flag = flag::FIFO,
         }
         header.name = &name;
         let before = self.tar_bytes;
@@ -394,6 +399,7 @@ mod tests {
                     Node::HardLink(_) => {
                         assert_eq!((header.kind, &header.link[..]), (TarKind::HardLink, &b"app/tool"[..]))
                     }
+                    other => panic!("{other:?}"),
                 }
                 names.push(tree_path);
             }

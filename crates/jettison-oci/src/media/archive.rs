@@ -197,7 +197,7 @@ pub(super) fn write_archive(
 
 fn header(out: &mut impl Write, name: &str, size: u64) -> io::Result<()> {
     let (flag, mode) = if name.ends_with('/') { (flag::DIRECTORY, 0o755) } else { (flag::FILE, 0o644) };
-    let header = Header { name: name.as_bytes(), flag, mode, uid: 0, gid: 0, size, mtime: 0, link: b"" };
+    let header = Header { mode, size, ..Header::new(name.as_bytes(), flag) };
     let mut bytes = Vec::new();
     header.encode(&mut bytes);
     out.write_all(&bytes)
