@@ -4,6 +4,7 @@
 //! - What an image stands on: [`base`], from the [`archive`] of Debian by way of [`choose`], from an interpreter's archive, from an image.
 //! - What goes on top: [`resolve`] and [`index`] say which [`distributions`], [`sdist`] builds what has no wheel, [`unpack`] makes
 //!   a [`part`] of each, [`link`] and [`system`] find what the loader would miss, [`application`] is the project itself.
+//! - What people have already: [`dockerfile`] builds what a Dockerfile says, on the same graph.
 //! - What comes out: [`layers`], [`bytecode`], [`image`], [`mod@verify`], [`report`]; [`output`], [`images`] and [`run`] for afterwards.
 //!
 //! Nothing here reads the environment, the clock or the terminal.
@@ -16,6 +17,7 @@ pub mod bytecode;
 mod choices;
 pub mod choose;
 pub mod distributions;
+pub mod dockerfile;
 mod error;
 pub mod fetch;
 pub mod image;

@@ -1,0 +1,1 @@
+//! A Dockerfile in, the image out that it says, with BuildKit's semantics and without a daemon.
