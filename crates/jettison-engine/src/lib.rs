@@ -8,6 +8,8 @@
 //! Nothing here reads the environment or writes to the terminal. Of Dockerfiles, Python and Debian nothing is known
 //! here.
 
+mod access;
+pub mod changes;
 pub mod events;
 pub mod graph;
 mod key;
@@ -15,5 +17,6 @@ mod removal;
 pub mod sandbox;
 pub mod snapshot;
 pub mod store;
+pub mod view;
 
 pub use key::{CacheKey, CacheKeyBuilder};

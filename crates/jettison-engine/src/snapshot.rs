@@ -3,24 +3,34 @@
 //! Every path is resolved as if the directory were the root of the file system (`openat2` with `RESOLVE_IN_ROOT`), so
 //! that a symbolic link in the tree means to us what it will mean in the container, and leads nowhere else. The last
 //! component is never followed: an entry replaces what stands at its path, as in a layer.
+//!
+//! # Owners
+//!
+//! Root gives files away as they are written. An ordinary user with subordinate ids writes all as itself and has them
+//! given away at the end, in one go, by a process in its user namespace ([`give`]), which also sets file capabilities.
+//! Where no other id exists owners are remembered ([`Snapshot::owners`](crate::store::Snapshot)). What the kernel lets
+//! nobody but root make is left out: device nodes, and file capabilities where there are no subordinate ids.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io;
+use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jettison_tree::{Content, Entry, Node, TreePath};
+use jettison_tree::{Device, Entry, Node, TreePath, Xattrs};
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, XattrFlags, chownat, fchmod, linkat, mkdirat, mknodat,
-    open, openat, openat2, statat, symlinkat, unlinkat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chmod,
+    chownat, fchmod, fstat, linkat, makedev, mkdirat, mknodat, open, openat, openat2, setxattr, statat, symlinkat,
+    unlinkat, utimensat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::access::{CAPABILITY, belongs_to_tree};
 use crate::removal::remove_as_ourselves;
+use crate::sandbox;
 
 /// A tree with more entries than this is hostile.
 const ENTRY_LIMIT: u64 = 4_000_000;
@@ -36,15 +46,23 @@ pub struct Owner {
     pub gid: u32,
 }
 
+/// What a file is to get once all is written, from a process in the user namespace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Gift {
+    owner: Owner,
+    xattrs: Xattrs,
+}
+
 /// A directory that is being filled with a tree, or with layers one above the other.
 pub struct SafeDir {
+    path: PathBuf,
     root: OwnedFd,
     /// Whether files can be given to others.
     may_chown: bool,
-    /// Owners that could not be given.
-    owners: BTreeMap<TreePath, Owner>,
-    /// Modes of directories, set when all is in them.
-    modes: BTreeMap<TreePath, u32>,
+    /// Owners, and attributes that take privileges, that could not be given as the files were written.
+    gifts: BTreeMap<TreePath, Gift>,
+    /// Modes and times of directories, set when all is in them.
+    directories: BTreeMap<TreePath, (u32, Option<i64>)>,
     /// The directory that the last entry stood in.
     parent: Option<(Option<TreePath>, Arc<OwnedFd>)>,
     entries: u64,
@@ -64,10 +82,11 @@ impl SafeDir {
         let root = open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         fchmod(&root, Mode::from_raw_mode(0o755))?;
         Ok(Self {
+            path: path.to_owned(),
             root,
             may_chown: rustix::process::geteuid().is_root(),
-            owners: BTreeMap::new(),
-            modes: BTreeMap::new(),
+            gifts: BTreeMap::new(),
+            directories: BTreeMap::new(),
             parent: None,
             entries: 0,
             bytes: 0,
@@ -77,21 +96,31 @@ impl SafeDir {
     /// Writes an entry in place of what stands at its path; a directory stays with what is in it when it was one
     /// before. Directories above it that are missing are made, `0755` and owned by root.
     pub fn write(&mut self, entry: &Entry) -> Result<(), UnpackError> {
-        self.entries += 1;
-        if self.entries > ENTRY_LIMIT {
-            return Err(UnpackError {
-                path: entry.path.clone(),
-                source: io::Error::other("the tree has too many entries"),
-            });
+        match &entry.node {
+            Node::File(content) => self.write_file(entry, &mut content.reader()),
+            _ => self.count(entry, |this| match &entry.node {
+                Node::Directory => this.directory(entry),
+                Node::File(_) => Ok(()),
+                Node::Symlink(target) => this.symlink(entry, target),
+                Node::HardLink(target) => this.hard_link(entry, target),
+                Node::CharacterDevice(device) => this.node(entry, FileType::CharacterDevice, *device),
+                Node::BlockDevice(device) => this.node(entry, FileType::BlockDevice, *device),
+                Node::Fifo => this.node(entry, FileType::Fifo, Device { major: 0, minor: 0 }),
+            }),
         }
-        let written = match &entry.node {
-            Node::Directory => self.directory(entry),
-            Node::File(content) => self.file(entry, content),
-            Node::Symlink(target) => self.symlink(entry, target),
-            Node::HardLink(target) => self.hard_link(entry, target),
-            Node::CharacterDevice(_) | Node::BlockDevice(_) | Node::Fifo => {
-                Err(io::Error::other("snapshots cannot hold devices and pipes yet"))
-            }
+    }
+
+    /// As [`write`](Self::write), for a file whose content is what `content` reads to its end; the entry's own node is
+    /// not looked at. So content can be streamed whose digest nobody knows.
+    pub fn write_file(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<(), UnpackError> {
+        self.count(entry, |this| this.file(entry, content))
+    }
+
+    fn count(&mut self, entry: &Entry, write: impl FnOnce(&mut Self) -> io::Result<()>) -> Result<(), UnpackError> {
+        self.entries += 1;
+        let written = match self.entries {
+            0..=ENTRY_LIMIT => write(self),
+            _ => Err(io::Error::other("the tree has too many entries")),
         };
         written.map_err(|source| UnpackError { path: entry.path.clone(), source })
     }
@@ -146,21 +175,30 @@ impl SafeDir {
         marked.map_err(|source| UnpackError { path: path.clone(), source })
     }
 
-    /// Sets the modes of the directories and returns who shall own what could not be given away.
+    /// Sets the modes of the directories, has files given away, and returns who shall own what could not be given.
     pub(crate) fn finish(mut self) -> io::Result<Unpacked> {
         self.parent = None;
         // The deepest first: a directory that cannot be searched hides those below it.
-        for (path, mode) in self.modes.iter().rev() {
+        for (path, (mode, mtime)) in self.directories.iter().rev() {
             let parent = self.resolve(path.parent().as_ref().map_or(Path::new("."), TreePath::as_path), OFlags::PATH);
             let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-            match parent.and_then(|parent| Ok(openat(&parent, name(path), flags, Mode::empty())?)) {
+            match parent.and_then(|parent| {
+                set_time(parent.as_fd(), name(path), *mtime)?;
+                Ok(openat(&parent, name(path), flags, Mode::empty())?)
+            }) {
                 Ok(directory) => fchmod(&directory, Mode::from_raw_mode(*mode))?,
                 // It was written through a link, and removed by its own name.
                 Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
                 Err(e) => return Err(e),
             }
         }
-        Ok(Unpacked { owners: self.owners.into_values().collect(), bytes: self.bytes })
+        let mut gifts: Vec<_> = self.gifts.into_values().collect();
+        if !self.may_chown && !gifts.is_empty() && sandbox::has_subordinate_ids() {
+            let refused = sandbox::give_in_user_namespace(&self.path, &gifts)?;
+            gifts = refused.into_iter().filter_map(|index| gifts.get(index).cloned()).collect();
+        }
+        let owners = gifts.into_iter().map(|gift| gift.owner).filter(|owner| (owner.uid, owner.gid) != (0, 0));
+        Ok(Unpacked { owners: owners.collect(), bytes: self.bytes })
     }
 
     fn directory(&mut self, entry: &Entry) -> io::Result<()> {
@@ -171,28 +209,51 @@ impl SafeDir {
             Err(e) => return Err(e.into()),
         }
         self.own(parent.as_fd(), entry)?;
-        self.modes.insert(entry.path.clone(), entry.mode & 0o7777);
+        self.directories.insert(entry.path.clone(), (entry.mode & 0o7777, entry.mtime));
         Ok(())
     }
 
-    fn file(&mut self, entry: &Entry, content: &Content) -> io::Result<()> {
+    fn file(&mut self, entry: &Entry, content: &mut dyn Read) -> io::Result<()> {
         let parent = self.parent_of(&entry.path, true)?;
         self.clear(parent.as_fd(), &entry.path, false)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&*parent, name(&entry.path), flags, Mode::RUSR | Mode::WUSR)?;
         let mut file = std::fs::File::from(file);
-        self.bytes += io::copy(&mut content.reader(), &mut file)?;
+        self.bytes += io::copy(content, &mut file)?;
         // After the owner, whose change takes setuid bits away.
         self.own(parent.as_fd(), entry)?;
         fchmod(&file, Mode::from_raw_mode(entry.mode & 0o7777))?;
-        Ok(())
+        set_time(parent.as_fd(), name(&entry.path), entry.mtime)
+    }
+
+    /// A device or a pipe. A device that this process may not make is left out.
+    fn node(&mut self, entry: &Entry, kind: FileType, device: Device) -> io::Result<()> {
+        let parent = self.parent_of(&entry.path, true)?;
+        self.clear(parent.as_fd(), &entry.path, false)?;
+        // It would hide what lower layers have, which only a whiteout of the layer itself may do.
+        let is_whiteout = kind == FileType::CharacterDevice && (device.major, device.minor) == (0, 0);
+        if is_whiteout || (kind != FileType::Fifo && !self.may_chown) {
+            return Ok(());
+        }
+        let mode = Mode::from_raw_mode(entry.mode & 0o7777);
+        match mknodat(&*parent, name(&entry.path), kind, mode, makedev(device.major, device.minor)) {
+            // Root of a container.
+            Err(Errno::PERM) if kind != FileType::Fifo => return Ok(()),
+            made => made?,
+        }
+        self.own(parent.as_fd(), entry)?;
+        let node =
+            openat(&*parent, name(&entry.path), OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+        chmod(through(&node), mode)?;
+        set_time(parent.as_fd(), name(&entry.path), entry.mtime)
     }
 
     fn symlink(&mut self, entry: &Entry, target: &[u8]) -> io::Result<()> {
         let parent = self.parent_of(&entry.path, true)?;
         self.clear(parent.as_fd(), &entry.path, false)?;
         symlinkat(target, &*parent, name(&entry.path))?;
-        self.own(parent.as_fd(), entry)
+        self.own(parent.as_fd(), entry)?;
+        set_time(parent.as_fd(), name(&entry.path), entry.mtime)
     }
 
     fn hard_link(&mut self, entry: &Entry, target: &TreePath) -> io::Result<()> {
@@ -217,8 +278,8 @@ impl SafeDir {
             return Ok(());
         }
         self.parent = None;
-        self.modes.retain(|other, _| !other.is_below(path.as_bytes()));
-        self.owners.retain(|other, _| !other.is_below(path.as_bytes()));
+        self.directories.retain(|other, _| !other.is_below(path.as_bytes()));
+        self.gifts.retain(|other, _| !other.is_below(path.as_bytes()));
         if is_directory {
             let parent = format!("/proc/self/fd/{}", parent.as_raw_fd());
             remove_as_ourselves(&Path::new(&parent).join(OsStr::from_bytes(name(path))))
@@ -227,20 +288,36 @@ impl SafeDir {
         }
     }
 
-    /// Gives what was written to its owner, or notes who that is.
+    /// Gives what was written its owner and attributes, or notes them.
     fn own(&mut self, parent: BorrowedFd<'_>, entry: &Entry) -> io::Result<()> {
-        self.owners.remove(&entry.path);
+        self.gifts.remove(&entry.path);
+        let at = name(&entry.path);
+        let mut is_given = (entry.uid, entry.gid) == (0, 0) && !self.may_chown;
         if self.may_chown {
             let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
-            match chownat(parent, name(&entry.path), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
+            match chownat(parent, at, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW) {
                 // Root of a container that does not have this id.
                 Err(Errno::PERM | Errno::INVAL) => {}
-                done => return Ok(done?),
+                done => {
+                    done?;
+                    is_given = true;
+                }
             }
         }
-        if entry.uid != 0 || entry.gid != 0 {
+        let mut later = Xattrs::new();
+        if !entry.xattrs.is_empty() && !matches!(entry.node, Node::Symlink(_)) {
+            let node = openat(parent, at, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+            for (attribute, value) in entry.xattrs.iter().filter(|(attribute, _)| belongs_to_tree(attribute)) {
+                if attribute == CAPABILITY && !self.may_chown {
+                    later.insert(attribute, value);
+                } else {
+                    set_attribute(&node, attribute, value)?;
+                }
+            }
+        }
+        if !is_given || !later.is_empty() {
             let owner = Owner { path: entry.path.clone(), uid: entry.uid, gid: entry.gid };
-            self.owners.insert(entry.path.clone(), owner);
+            self.gifts.insert(entry.path.clone(), Gift { owner, xattrs: later });
         }
         Ok(())
     }
@@ -276,16 +353,77 @@ impl SafeDir {
 
     /// Opens a directory below the root, following symbolic links inside it.
     fn resolve(&self, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-        let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-        loop {
-            match openat2(&self.root, path, flags, Mode::empty(), resolve) {
-                // A rename elsewhere on the machine got in between a `..` of a link.
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                opened => return Ok(opened?),
+        resolve(&self.root, path, flags)
+    }
+}
+
+/// Opens a directory below `root`, following symbolic links inside it.
+fn resolve(root: &OwnedFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    loop {
+        match openat2(root, path, flags, Mode::empty(), resolve) {
+            // A rename elsewhere on the machine got in between a `..` of a link.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            opened => return Ok(opened?),
+        }
+    }
+}
+
+/// Gives the files of a tree to their owners, with attributes that only root may set. Runs in the user namespace.
+/// Returns the indices of those whose ids do not exist there.
+pub(crate) fn give(root: &OwnedFd, gifts: &[Gift]) -> io::Result<Vec<usize>> {
+    let mut refused = Vec::new();
+    for (index, Gift { owner, xattrs }) in gifts.iter().enumerate() {
+        let parent = owner.path.parent();
+        let parent = resolve(root, parent.as_ref().map_or(Path::new("."), TreePath::as_path), OFlags::PATH);
+        let node = parent.and_then(|parent| {
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            Ok(openat(&parent, name(&owner.path), flags, Mode::empty())?)
+        });
+        let node = match node {
+            // It was written through a link, and removed by its own name.
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            node => node?,
+        };
+        let mode = fstat(&node)?.st_mode;
+        match chownat(&node, c"", Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)), AtFlags::EMPTY_PATH) {
+            Err(Errno::INVAL | Errno::PERM) => refused.push(index),
+            done => done?,
+        }
+        if FileType::from_raw_mode(mode) != FileType::Symlink {
+            // A new owner takes setuid bits and capabilities away.
+            chmod(through(&node), Mode::from_raw_mode(mode & 0o7777))?;
+            for (attribute, value) in xattrs.iter() {
+                set_attribute(&node, attribute, value)?;
             }
         }
     }
+    Ok(refused)
+}
+
+/// Sets an extended attribute where the file system has such and the kernel lets us.
+fn set_attribute(node: &OwnedFd, attribute: &[u8], value: &[u8]) -> io::Result<()> {
+    match setxattr(through(node), attribute, value, XattrFlags::empty()) {
+        // It may not be had there (EPERM: `user.` attributes of devices), is too long, or is no capability at all.
+        Ok(()) | Err(Errno::NOTSUP | Errno::PERM | Errno::RANGE | Errno::TOOBIG | Errno::INVAL) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}
+
+/// Sets when something was last changed, in seconds since 1970.
+fn set_time(parent: BorrowedFd<'_>, name: &[u8], mtime: Option<i64>) -> io::Result<()> {
+    let Some(seconds) = mtime else { return Ok(()) };
+    let times = Timestamps {
+        last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+        last_modification: Timespec { tv_sec: seconds, tv_nsec: 0 },
+    };
+    Ok(utimensat(parent, name, &times, AtFlags::SYMLINK_NOFOLLOW)?)
+}
+
+/// The magic link to what was opened as a path, which calls that know no such descriptors follow.
+fn through(node: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", node.as_raw_fd()))
 }
 
 fn name(path: &TreePath) -> &[u8] {
@@ -318,6 +456,8 @@ impl UnpackError {
 mod tests {
     use std::fs;
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+
+    use jettison_tree::Content;
 
     use super::*;
 

@@ -37,6 +37,8 @@ pub(super) enum Request {
     Remove { path: PathBuf, ids: IdMap },
     /// Enters the namespaces and ends.
     Probe { ids: IdMap },
+    /// Answers questions in a user namespace until *control* is closed.
+    Serve { ids: IdMap },
 }
 
 /// A spec with what the caller found out about ids.
@@ -110,9 +112,12 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
 }
 
-/// Sends a message with file descriptors.
+/// Sends a message with file descriptors. One that is too long is an error (`EMSGSIZE`).
 pub(super) fn send(socket: impl AsFd, message: &impl Serialize, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
     let json = serde_json::to_vec(message)?;
+    if json.len() > MESSAGE_LIMIT {
+        return Err(Errno::MSGSIZE.into());
+    }
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FD_LIMIT))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {

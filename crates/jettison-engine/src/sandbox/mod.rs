@@ -32,6 +32,7 @@ mod control;
 mod error;
 mod init;
 mod mode;
+mod namespace;
 mod payload;
 mod rootfs;
 mod running;
@@ -46,4 +47,6 @@ pub use running::{Running, Sandbox};
 pub use spec::{Limit, Mount, Network, Resource, Rootfs, Seccomp, Spec, Stdio, Upper, WindowSize};
 pub use stage::{MARKER, init_if_child};
 
+pub(crate) use mode::has_subordinate_ids;
+pub(crate) use namespace::{give_in_user_namespace, look_in_user_namespace};
 pub(crate) use running::remove_in_user_namespace;

@@ -129,6 +129,11 @@ fn map_all_ids(pid: u32) -> Result<(), SandboxError> {
     Ok(())
 }
 
+/// Whether this user has ids besides its own to give files to.
+pub(crate) fn has_subordinate_ids() -> bool {
+    matches!(Mode::detect(), Mode::IdRanges { .. })
+}
+
 fn helper(program: &str) -> Option<std::path::PathBuf> {
     HELPER_DIRECTORIES.iter().map(|directory| Path::new(directory).join(program)).find(|path| path.exists())
 }

@@ -118,14 +118,14 @@ fn connect(stdio: Stdio, inherited: BorrowedFd<'_>, is_input: bool) -> Result<(O
 
 /// The first stage, as its parent sees it.
 #[derive(Debug)]
-struct Stage {
+pub(super) struct Stage {
     child: Mutex<Child>,
     control: OwnedFd,
     status: OwnedFd,
 }
 
 impl Stage {
-    fn start(request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Self, SandboxError> {
+    pub(super) fn start(request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Self, SandboxError> {
         let executable = match EXECUTABLE.get() {
             Some(path) => path,
             None if is_prepared() => Path::new("/proc/self/exe"),
@@ -148,7 +148,7 @@ impl Stage {
     }
 
     /// Sees the stages through until the program runs, or what was asked for is done. Returns what descriptors came.
-    fn until_ready(&mut self, mode: &Mode) -> Result<Vec<OwnedFd>, SandboxError> {
+    pub(super) fn until_ready(&mut self, mode: &Mode) -> Result<Vec<OwnedFd>, SandboxError> {
         loop {
             match receive::<Status>(&self.status).map_err(SandboxError::Start)? {
                 Some((Status::MapIds, _)) => {
@@ -160,6 +160,10 @@ impl Stage {
                 Some((Status::Exited(_), _)) | None => return Err(SandboxError::Gone("it was set up")),
             }
         }
+    }
+
+    pub(super) fn control(&self) -> &OwnedFd {
+        &self.control
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

@@ -14,6 +14,7 @@ use super::control::{Ask, Request, Run, Status, from_file, receive, send};
 use super::error::{At, Failure};
 use super::init;
 use super::mode::IdMap;
+use super::namespace;
 use super::spec::Network;
 use crate::removal::remove_as_ourselves;
 
@@ -91,6 +92,12 @@ fn serve(request: Request, fds: Vec<OwnedFd>, control: OwnedFd, status: &OwnedFd
             enter_user_namespace(ids, &control, status)?;
             enter_namespaces(Network::None)?;
             send(status, &Status::Done, &[]).map_err(Failure::to("answer"))?;
+            Ok(None)
+        }
+        Request::Serve { ids } => {
+            enter_user_namespace(ids, &control, status)?;
+            send(status, &Status::Done, &[]).map_err(Failure::to("answer"))?;
+            namespace::serve(&control);
             Ok(None)
         }
         Request::Run => {

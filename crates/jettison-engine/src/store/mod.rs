@@ -37,6 +37,7 @@ mod memo;
 mod prune;
 mod snapshot;
 mod stat_cache;
+mod upper;
 
 use std::fs::{self, File};
 use std::io;
@@ -55,6 +56,7 @@ pub use memo::Ref;
 pub use prune::{Prune, Pruned, Usage, UsageOf};
 pub use snapshot::{Scratch, Snapshot};
 pub use stat_cache::StatCache;
+pub use upper::UpperDir;
 
 use index::Kind;
 

@@ -15,7 +15,7 @@ use crate::removal::remove_tree;
 use crate::snapshot::{Owner, SafeDir};
 
 /// The tree, and the owners that could not be given to its files, inside a snapshot's directory.
-const TREE: &str = "root";
+pub(super) const TREE: &str = "root";
 const OWNERS: &str = "owners.json";
 
 /// An unpacked tree. Nobody may write into it: several sandboxes use it at once as a lower directory. It is not pruned
@@ -27,7 +27,7 @@ pub struct Snapshot {
     /// Who shall own what, where the files could not be given away when the tree was unpacked (not as root).
     /// Empty when all is as it should be.
     pub owners: Vec<Owner>,
-    /// The root of the tree, open and locked, shared.
+    /// The directory that the tree is in, open and locked, shared. The tree itself may be closed to us.
     _in_use: Arc<File>,
 }
 
@@ -53,13 +53,23 @@ impl Store {
         let mut dir = SafeDir::open(&tree).map_err(StoreError::io("open", &tree))?;
         make(&mut dir)?;
         let unpacked = dir.finish().map_err(StoreError::io("write", &tree))?;
-        let owners = scratch.path().join(OWNERS);
-        let json = serde_json::to_vec(&unpacked.owners).map_err(StoreError::from)?;
-        fs::write(&owners, json).map_err(StoreError::io("write", &owners))?;
+        Ok(self.adopt_snapshot(key, &scratch, &unpacked.owners, unpacked.bytes)?)
+    }
 
+    /// Makes the directory [`TREE`] in `scratch` the snapshot with this key.
+    pub(super) fn adopt_snapshot(
+        &self,
+        key: &CacheKey,
+        scratch: &Scratch,
+        owners: &[Owner],
+        bytes: u64,
+    ) -> Result<Snapshot, StoreError> {
+        let remembered = scratch.path().join(OWNERS);
+        let json = serde_json::to_vec(owners)?;
+        fs::write(&remembered, json).map_err(StoreError::io("write", &remembered))?;
         let id = key.as_bytes();
         let to = self.kind_path(Kind::Snapshot, id);
-        self.arrive(Kind::Snapshot, id, unpacked.bytes, || {
+        self.arrive(Kind::Snapshot, id, bytes, || {
             match fs::rename(scratch.path(), &to) {
                 // It was made before the machine was last started, or its process died before the row was written.
                 Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
@@ -70,8 +80,7 @@ impl Store {
                 done => done.map_err(StoreError::io("write", &to)),
             }
         })?;
-        let made = self.snapshot(key)?;
-        Ok(made.ok_or_else(|| StoreError::io("find", &to)(io::ErrorKind::NotFound.into()))?)
+        self.snapshot(key)?.ok_or_else(|| StoreError::io("find", &to)(io::ErrorKind::NotFound.into()))
     }
 
     /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is
@@ -94,18 +103,19 @@ impl Store {
 }
 
 fn open(directory: &Path) -> io::Result<Snapshot> {
+    let in_use = File::open(directory)?;
+    flock(&in_use, FlockOperation::LockShared)?;
     let path = directory.join(TREE);
-    let tree = File::open(&path)?;
-    flock(&tree, FlockOperation::LockShared)?;
+    path.symlink_metadata()?;
     let owners = serde_json::from_slice(&fs::read(directory.join(OWNERS))?)?;
-    Ok(Snapshot { path, owners, _in_use: Arc::new(tree) })
+    Ok(Snapshot { path, owners, _in_use: Arc::new(in_use) })
 }
 
 /// Locks a snapshot against use; `None` where somebody uses it. What is not there is used by nobody.
 pub(super) fn lock_unused(directory: &Path) -> Option<Option<File>> {
-    match File::open(directory.join(TREE)) {
+    match File::open(directory) {
         Err(_) => Some(None),
-        Ok(tree) => flock(&tree, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(Some(tree)),
+        Ok(lock) => flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok().then_some(Some(lock)),
     }
 }
 
