@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 /// A decoder may take this much memory at most. `xz -9` needs 65 MiB, `zstd --long=27` 128.
-const MEMORY_LIMIT: u64 = 160 << 20;
+pub(crate) const MEMORY_LIMIT: u64 = 160 << 20;
 const ZSTD_WINDOW_LOG: u32 = 27;
 
 /// How a stream is compressed.
@@ -48,6 +48,33 @@ impl Compression {
             Some((_, "zst")) => Self::Zstd,
             _ => Self::None,
         }
+    }
+}
+
+/// A reader that may know a shorter way past bytes than reading them.
+pub(crate) trait Skip: Read {
+    /// Goes past `len` bytes, or to the end where there are fewer, and returns past how many.
+    fn skip(&mut self, len: u64) -> io::Result<u64>;
+}
+
+impl Skip for Box<dyn Skip + '_> {
+    fn skip(&mut self, len: u64) -> io::Result<u64> {
+        (**self).skip(len)
+    }
+}
+
+/// A reader that knows none.
+pub(crate) struct Plain<R>(pub(crate) R);
+
+impl<R: Read> Read for Plain<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl<R: Read> Skip for Plain<R> {
+    fn skip(&mut self, len: u64) -> io::Result<u64> {
+        io::copy(&mut self.0.by_ref().take(len), &mut io::sink())
     }
 }
 

@@ -29,6 +29,7 @@ pub mod status;
 pub mod suite;
 pub mod universe;
 pub mod version;
+mod xz;
 
 pub use arch::Architecture;
 pub use compression::Compression;

@@ -1,6 +1,6 @@
 //! The archive around the members of a `.deb` (deb(5)): the common `ar` format, short names only.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Seek};
 
 const MAGIC: &[u8; 8] = b"!<arch>\n";
 const HEADER_LEN: usize = 60;
@@ -65,6 +65,18 @@ impl<R: Read> ArReader<R> {
     /// Reads the present member. The end of the file before the end of the member is a [`CutShort`].
     pub(super) fn content(&mut self) -> impl Read {
         MemberReader(self)
+    }
+}
+
+impl<R: Read + Seek> ArReader<R> {
+    /// The archive, and where in it what is left of the present member lies: its first byte and its length.
+    pub(super) fn place(&mut self) -> (&mut R, u64, u64) {
+        (&mut self.inner, self.at, self.left)
+    }
+
+    /// Goes back to where the archive was when it was read last.
+    pub(super) fn resume(&mut self) -> io::Result<()> {
+        self.inner.seek(io::SeekFrom::Start(self.at)).map(drop)
     }
 }
 

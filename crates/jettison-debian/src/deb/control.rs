@@ -7,6 +7,7 @@ use jettison_tree::TreePath;
 
 use super::tar::{Kind, TarReader};
 use super::{DebError, Limits};
+use crate::compression::Plain;
 use crate::control::Paragraph;
 
 /// The files of a control member.
@@ -44,7 +45,7 @@ impl Script {
 impl DebControl {
     /// Reads a decompressed control member.
     pub(super) fn read(reader: impl Read, member: &str, limits: &Limits) -> Result<Self, DebError> {
-        let mut tar = TarReader::new(reader, limits.control);
+        let mut tar = TarReader::new(Plain(reader), limits.control);
         let mut files = BTreeMap::new();
         let mut count = 0;
         while let Some(header) = tar.next_entry().map_err(|error| DebError::read(member, tar.at(), error))? {

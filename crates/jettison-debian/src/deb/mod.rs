@@ -1,8 +1,9 @@
 //! `.deb` files (deb(5)): an `ar` archive of `debian-binary`, `control.tar.*` and `data.tar.*`.
 //!
 //! 1. [`read_control`] needs the first kilobytes of a file alone, so that a range request answers what a package is.
-//! 2. [`unpack`] streams the whole: each entry is judged by a [`Trim`], made sound and pushed into a fragment. Nothing is ever
-//!    written to a path; a file is held in memory where somebody wants to see it, and copied through where nobody does.
+//! 2. [`unpack`] streams the whole: each entry is judged by a [`Trim`], made sound and pushed into a [`Sink`], such as a fragment. Nothing
+//!    is ever written to a path here; a file is held in memory where somebody wants to see it, and copied through where nobody does.
+//!    What nobody wants is not even decompressed where the package is compressed in blocks.
 //!
 //! A `.deb` is hostile until the entries are out: paths that climb, entries below a link or a file, two entries for one path,
 //! devices, and archives that unpack to more than [`Limits`] allow are errors.
@@ -12,15 +13,16 @@ mod control;
 mod tar;
 mod unpack;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufReader, Read, Seek};
 
 use jettison_tree::{PathError, TreePath};
 
 use self::ar::{ArReader, CutShort};
 pub use self::control::{DebControl, Script};
-pub use self::unpack::{Tally, Trim, Unpacked, unpack};
-use crate::compression::{Compression, decompress_as};
+pub use self::unpack::{Sink, Tally, Trim, Unpacked, unpack};
+use crate::compression::{Compression, Plain, Skip, decompress_as};
 use crate::control::ControlError;
+use crate::xz::{Blocks, XzBlocks};
 
 /// How much a `.deb` may hold.
 #[derive(Debug, Clone)]
@@ -93,6 +95,22 @@ impl<R: Read> Members<R> {
     fn content(&mut self, compression: Compression, name: &str) -> Result<impl Read, DebError> {
         let inner = BufReader::with_capacity(64 * 1024, self.ar.content());
         decompress_as(compression, inner).map_err(|error| DebError::read(name, 0, error))
+    }
+}
+
+impl<R: Read + Seek> Members<R> {
+    /// As [`content`](Self::content), with a short way past what is not wanted where the member's compression has one.
+    fn skippable<'a>(&'a mut self, compression: Compression, name: &'a str) -> Result<Box<dyn Skip + 'a>, DebError> {
+        let outer = |error| DebError::read(name, 0, error);
+        if compression == Compression::Xz {
+            let (inner, at, len) = self.ar.place();
+            if let Some(blocks) = Blocks::read(inner, at, len).map_err(outer)? {
+                let (inner, ..) = self.ar.place();
+                return Ok(Box::new(XzBlocks::new(inner, blocks)));
+            }
+            self.ar.resume().map_err(outer)?;
+        }
+        Ok(Box::new(Plain(self.content(compression, name)?)))
     }
 }
 
@@ -171,7 +189,7 @@ pub enum DebError {
         /// What is wrong with it.
         why: String,
     },
-    /// The fragment cannot be written.
+    /// What was unpacked cannot be written.
     #[error("the unpacked files cannot be kept: {0}")]
     Write(io::Error),
 }

@@ -6,6 +6,7 @@
 use std::io::{self, Read};
 
 use super::ar::fill;
+use crate::compression::Skip;
 
 const BLOCK: usize = 512;
 /// Longer names and pax headers are nobody's: Linux has paths of 4096 bytes.
@@ -56,7 +57,7 @@ struct Extension {
     gid: Option<u32>,
 }
 
-impl<R: Read> TarReader<R> {
+impl<R: Skip> TarReader<R> {
     /// Reads from `inner`, of which no more than `limit` bytes are taken.
     pub(super) fn new(inner: R, limit: u64) -> Self {
         Self { inner, at: 0, limit, left: 0, padding: 0 }
@@ -71,14 +72,13 @@ impl<R: Read> TarReader<R> {
     pub(super) fn next_entry(&mut self) -> io::Result<Option<Header>> {
         let mut extension = Extension::default();
         loop {
-            self.left += std::mem::take(&mut self.padding);
-            io::copy(&mut self.content(), &mut io::sink())?;
+            self.skip_rest()?;
             let mut block = [0; BLOCK];
             self.read_exact(&mut block)?;
             if block.iter().all(|&byte| byte == 0) {
                 // To the very end, where the decompressor checks its sum.
                 let rest = self.limit.saturating_sub(self.at);
-                io::copy(&mut (&mut self.inner).take(rest), &mut io::sink())?;
+                self.inner.skip(rest)?;
                 return Ok(None);
             }
             let mut header = self.parse_header(&block)?;
@@ -112,6 +112,21 @@ impl<R: Read> TarReader<R> {
                 }
             }
         }
+    }
+
+    /// Goes past what is left of an entry, and its padding.
+    fn skip_rest(&mut self) -> io::Result<()> {
+        let rest = self.left + std::mem::take(&mut self.padding);
+        self.left = 0;
+        let skipped = self.inner.skip(rest.min(self.limit.saturating_sub(self.at) + 1))?;
+        self.at += skipped;
+        if self.at > self.limit {
+            return Err(self.invalid("the archive unpacks to more than is allowed"));
+        }
+        if skipped < rest {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends inside of a file"));
+        }
+        Ok(())
     }
 
     fn begin(&mut self, size: u64) {
@@ -181,7 +196,7 @@ impl<R: Read> TarReader<R> {
 
 struct EntryReader<'a, R>(&'a mut TarReader<R>);
 
-impl<R: Read> Read for EntryReader<'_, R> {
+impl<R: Skip> Read for EntryReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let tar = &mut *self.0;
         let want = buffer.len().min(usize::try_from(tar.left).unwrap_or(usize::MAX));

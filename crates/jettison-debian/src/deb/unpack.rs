@@ -1,7 +1,7 @@
 //! The data member becomes entries.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{Read, Seek, Write};
+use std::io::{self, Read, Seek, Write};
 
 use jettison_tree::{Content, Entry, FragmentWriter, Node, TreePath};
 use md5::{Digest as _, Md5};
@@ -9,9 +9,10 @@ use md5::{Digest as _, Md5};
 use super::ar::fill;
 use super::tar::{Header, Kind, TarReader};
 use super::{DebControl, DebError, Limits, Members};
+use crate::compression::Skip;
 
-/// Files from this size on are copied through without being held in memory.
-const STREAM_LEN: u64 = 1 << 20;
+/// Files up to this size are read in one piece.
+const WHOLE_LEN: u64 = 1 << 20;
 /// As much of a file as [`Trim::wants`] is shown.
 const HEAD_LEN: usize = 64;
 /// The directories that a merged `/usr` has as links at the root.
@@ -42,6 +43,31 @@ pub trait Trim {
 
 /// Keeps all as it is.
 impl Trim for () {}
+
+/// Takes what a package brings, in an order in which it can be written: what a hard link names comes before the link, and a directory may
+/// come after what is in it.
+pub trait Sink {
+    /// Takes an entry.
+    fn push(&mut self, entry: &Entry) -> io::Result<()>;
+
+    /// Takes a file of root's without its being held in memory, and returns its bytes.
+    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<u64>;
+
+    /// Files of root's from this size on are streamed, unless somebody wants to see them. Bytes.
+    fn streams_from(&self) -> u64 {
+        WHOLE_LEN
+    }
+}
+
+impl<W: Write> Sink for FragmentWriter<W> {
+    fn push(&mut self, entry: &Entry) -> io::Result<()> {
+        Self::push(self, entry)
+    }
+
+    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<u64> {
+        Self::push_stream(self, path, mode, data).map(|(_, len)| len)
+    }
+}
 
 /// What came out of a `.deb`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,15 +100,15 @@ impl Tally {
     }
 }
 
-/// Unpacks a `.deb` into a fragment. With `merge_usr`, what lies below `/bin`, `/sbin` and `/lib*` comes to lie below `/usr`, as it
+/// Unpacks a `.deb`. With `merge_usr`, what lies below `/bin`, `/sbin` and `/lib*` comes to lie below `/usr`, as it
 /// does on a system where those are links ([`made::usr_merge`](crate::made::usr_merge) makes them).
 ///
 /// The file is read once from its start; a second time only where a hard link stays whose other name was dropped.
-pub fn unpack<W: Write>(
+pub fn unpack<S: Sink>(
     mut deb: impl Read + Seek,
     merge_usr: bool,
     trim: &mut dyn Trim,
-    out: &mut FragmentWriter<W>,
+    out: &mut S,
     limits: &Limits,
 ) -> Result<Unpacked, DebError> {
     let mut members = Members::open(&mut deb)?;
@@ -90,7 +116,7 @@ pub fn unpack<W: Write>(
     let control = DebControl::read(members.content(compression, &name)?, &name, limits)?;
     let (name, compression) = members.find("data.tar")?;
     let mut unpacker = Unpacker::new(&name, merge_usr, trim, out, limits);
-    let mut tar = TarReader::new(members.content(compression, &name)?, limits.data);
+    let mut tar = TarReader::new(members.skippable(compression, &name)?, limits.data);
     while let Some(header) = tar.next_entry().map_err(|error| DebError::read(&name, tar.at(), error))? {
         unpacker.entry(&header, &mut tar)?;
     }
@@ -100,7 +126,7 @@ pub fn unpack<W: Write>(
         let mut members = Members::open(&mut deb)?;
         members.find("control.tar")?;
         let (name, compression) = members.find("data.tar")?;
-        let mut tar = TarReader::new(members.content(compression, &name)?, limits.data);
+        let mut tar = TarReader::new(members.skippable(compression, &name)?, limits.data);
         while let Some(header) = tar.next_entry().map_err(|error| DebError::read(&name, tar.at(), error))? {
             unpacker.adopt(&header, &mut tar)?;
         }
@@ -108,11 +134,11 @@ pub fn unpack<W: Write>(
     unpacker.finish(control)
 }
 
-struct Unpacker<'a, W: Write> {
+struct Unpacker<'a, S: Sink> {
     member: &'a str,
     merge_usr: bool,
     trim: &'a mut dyn Trim,
-    out: &'a mut FragmentWriter<W>,
+    out: &'a mut S,
     limits: &'a Limits,
     entries: usize,
     /// What is no directory.
@@ -139,14 +165,8 @@ enum Seen {
     },
 }
 
-impl<'a, W: Write> Unpacker<'a, W> {
-    fn new(
-        member: &'a str,
-        merge_usr: bool,
-        trim: &'a mut dyn Trim,
-        out: &'a mut FragmentWriter<W>,
-        limits: &'a Limits,
-    ) -> Self {
+impl<'a, S: Sink> Unpacker<'a, S> {
+    fn new(member: &'a str, merge_usr: bool, trim: &'a mut dyn Trim, out: &'a mut S, limits: &'a Limits) -> Self {
         Self {
             member,
             merge_usr,
@@ -166,7 +186,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
         }
     }
 
-    fn entry(&mut self, header: &Header, tar: &mut TarReader<impl Read>) -> Result<(), DebError> {
+    fn entry(&mut self, header: &Header, tar: &mut TarReader<impl Skip>) -> Result<(), DebError> {
         self.entries += 1;
         if self.entries > self.limits.entries {
             return Err(DebError::TooMany { member: self.member.to_owned(), limit: self.limits.entries });
@@ -208,7 +228,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
         }
     }
 
-    fn file(&mut self, path: TreePath, header: &Header, tar: &mut TarReader<impl Read>) -> Result<(), DebError> {
+    fn file(&mut self, path: TreePath, header: &Header, tar: &mut TarReader<impl Skip>) -> Result<(), DebError> {
         if header.size > self.limits.file {
             return Err(self.bad(&path, format!("has {} bytes, and {} are allowed", header.size, self.limits.file)));
         }
@@ -225,19 +245,19 @@ impl<'a, W: Write> Unpacker<'a, W> {
         keep
     }
 
-    fn keep_file(&mut self, path: TreePath, header: &Header, tar: &mut TarReader<impl Read>) -> Result<(), DebError> {
+    fn keep_file(&mut self, path: TreePath, header: &Header, tar: &mut TarReader<impl Skip>) -> Result<(), DebError> {
         let mut head = [0; HEAD_LEN];
         let read = fill(&mut tar.content(), &mut head);
         let head = &head[..read.map_err(|error| DebError::read(self.member, tar.at(), error))?];
         let wanted = self.trim.wants(&path, head, header.size);
-        if !wanted && header.size >= STREAM_LEN && (header.uid, header.gid) == (0, 0) {
+        if !wanted && header.size >= self.out.streams_from() && (header.uid, header.gid) == (0, 0) {
             self.need_parents(&path);
-            let pushed = self.out.push_stream(path, header.mode, head.chain(tar.content()));
-            let (_, len) = pushed.map_err(|error| DebError::read(self.member, tar.at(), error))?;
+            let pushed = self.out.push_stream(path, header.mode, &mut head.chain(tar.content()));
+            let len = pushed.map_err(|error| DebError::read(self.member, tar.at(), error))?;
             self.kept.add(len);
             return Ok(());
         }
-        let mut bytes = Vec::with_capacity(header.size.min(STREAM_LEN) as usize);
+        let mut bytes = Vec::with_capacity(header.size.min(WHOLE_LEN) as usize);
         bytes.extend_from_slice(head);
         let read = tar.content().read_to_end(&mut bytes);
         read.map_err(|error| DebError::read(self.member, tar.at(), error))?;
@@ -278,7 +298,7 @@ impl<'a, W: Write> Unpacker<'a, W> {
     }
 
     /// Keeps a dropped file under the names that stay, when it comes by for the second time.
-    fn adopt(&mut self, header: &Header, tar: &mut TarReader<impl Read>) -> Result<(), DebError> {
+    fn adopt(&mut self, header: &Header, tar: &mut TarReader<impl Skip>) -> Result<(), DebError> {
         if !matches!(header.kind, Kind::File | Kind::Symlink) {
             return Ok(());
         }
