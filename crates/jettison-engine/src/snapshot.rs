@@ -93,6 +93,24 @@ impl SafeDir {
         })
     }
 
+    /// Another hand that fills the same directory, on another thread at the same time. What the two write must not be at, above or below
+    /// the same path, except for directories; [`join`](Self::join) puts together what they noted.
+    pub fn another(&self) -> io::Result<Self> {
+        Self::open(&self.path)
+    }
+
+    /// Takes over what another hand noted of what it wrote. What this one noted of a path before counts.
+    pub fn join(&mut self, other: Self) {
+        for (path, gift) in other.gifts {
+            self.gifts.entry(path).or_insert(gift);
+        }
+        for (path, noted) in other.directories {
+            self.directories.entry(path).or_insert(noted);
+        }
+        self.entries += other.entries;
+        self.bytes += other.bytes;
+    }
+
     /// Writes an entry in place of what stands at its path; a directory stays with what is in it when it was one
     /// before. Directories above it that are missing are made, `0755` and owned by root.
     pub fn write(&mut self, entry: &Entry) -> Result<(), UnpackError> {
@@ -337,8 +355,8 @@ impl SafeDir {
                     let above = self.parent_of(wanted, true)?;
                     match mkdirat(&*above, name(wanted), Mode::from_raw_mode(0o755)) {
                         Ok(()) => fchmod(&self.resolve(wanted.as_path(), OFlags::RDONLY)?, Mode::from_raw_mode(0o755))?,
-                        // A symbolic link that leads nowhere.
-                        Err(Errno::EXIST) => return Err(e),
+                        // Another hand made it meanwhile, or it is a symbolic link that leads nowhere.
+                        Err(Errno::EXIST) => drop(self.resolve(wanted.as_path(), OFlags::PATH).map_err(|_| e)?),
                         Err(e) => return Err(e.into()),
                     }
                     self.resolve(wanted.as_path(), OFlags::PATH)?
@@ -549,6 +567,27 @@ mod tests {
         assert_eq!(names, ["d", "e", "hidden"]);
         assert_eq!(fs::metadata(dir.path().join("hidden")).unwrap().rdev(), 0);
         assert!(dir.path().join("e").read_dir().unwrap().next().is_none());
+    }
+
+    #[test]
+    fn several_hands_fill_one_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut safe = SafeDir::open(dir.path()).unwrap();
+        let mut hands = [safe.another().unwrap(), safe.another().unwrap()];
+        std::thread::scope(|scope| {
+            for (index, hand) in hands.iter_mut().enumerate() {
+                scope.spawn(move || {
+                    for number in 0..100 {
+                        hand.write(&file(&format!("a/b{}/{index}", number % 7), "x", 0o644)).unwrap();
+                    }
+                    hand.write(&directory("a", 0o750)).unwrap();
+                });
+            }
+        });
+        hands.into_iter().for_each(|hand| safe.join(hand));
+        safe.finish().unwrap();
+        assert_eq!(fs::metadata(dir.path().join("a")).unwrap().permissions().mode() & 0o7777, 0o750);
+        assert_eq!(fs::read_dir(dir.path().join("a/b6")).unwrap().count(), 2);
     }
 
     #[test]
