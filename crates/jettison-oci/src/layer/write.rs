@@ -1,14 +1,20 @@
 //! Entries → tar → blob. Nothing but the entries and the [`LayerOptions`] decides the bytes: no clock, no names of users or
 //! hosts, no order but that of the paths.
+//!
+//! 1. [`write_layer`] writes a whole tree, and puts its hard links in order.
+//! 2. [`LayerWriter`] writes one entry after the other; [`ChangesetWriter`](super::ChangesetWriter) stands upon it.
+//! 3. [`add_parents`] completes a tree that is to be written.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Read as _, Write};
+use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
 
-use jettison_tree::{Device, Entry, Hasher, Node, Tree, TreePath};
+use jettison_tree::{Entry, Hasher, Node, PathError, Tree, TreePath, Xattrs};
 use serde::{Deserialize, Serialize};
 
-use super::compress::{Compression, Compressor};
+use super::compress::{Compression, Compressor, Members};
+use super::cuts::Cuts;
+use super::gzip::Member;
 use super::ustar::{BLOCK, Header, flag, padding};
 use crate::types::{Descriptor, DiffId, MediaType};
 use jettison_tree::Digest;
@@ -19,7 +25,7 @@ pub const TAR_END: u64 = 2 * BLOCK as u64;
 /// How a layer is written.
 #[derive(Debug, Clone, Copy)]
 pub struct LayerOptions {
-    /// The time of every entry, in seconds since 1970.
+    /// The time of every entry that has none of its own, and the latest that any gets, in seconds since 1970.
     pub mtime: u64,
     /// How the tar is packed.
     pub compression: Compression,
@@ -82,116 +88,220 @@ pub fn write_layer<'a>(
     writer.finish().map(|(blob, _)| blob)
 }
 
+/// What is said of an entry whatever it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Attributes<'a> {
+    /// Where it stands.
+    pub path: &'a TreePath,
+    /// Permission, setuid, setgid and sticky bits.
+    pub mode: u32,
+    /// Numeric owner.
+    pub uid: u32,
+    /// Numeric group.
+    pub gid: u32,
+    /// When it was last changed, in seconds since 1970.
+    pub mtime: Option<i64>,
+    /// Extended attributes.
+    pub xattrs: &'a Xattrs,
+}
+
+impl<'a> From<&'a Entry> for Attributes<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        let Entry { mode, uid, gid, mtime, .. } = *entry;
+        Self { path: &entry.path, mode, uid, gid, mtime, xattrs: &entry.xattrs }
+    }
+}
+
 /// Writes one layer, entry by entry, in bounded memory.
 pub struct LayerWriter<W: Write> {
     out: Compressor<Measured<W>>,
     tar: Hasher,
     tar_bytes: u64,
     options: LayerOptions,
+    /// Who says where members end, if not their length.
+    cuts: Option<Cuts>,
     last: Option<TreePath>,
     last_link: Option<TreePath>,
-    /// In order, since they come in order.
-    files: Vec<TreePath>,
+    /// What hard links can name: everything but directories. In order, since they come in order.
+    linkable: Vec<TreePath>,
     buffer: Vec<u8>,
 }
 
 impl<W: Write> LayerWriter<W> {
     /// Writes the blob to `out`.
     pub fn new(out: W, options: &LayerOptions) -> Result<Self, LayerError> {
+        Self::with_members(out, options, Members::Equal)
+    }
+
+    pub(super) fn with_members(out: W, options: &LayerOptions, members: Members) -> Result<Self, LayerError> {
         let measured = Measured { out, hasher: Hasher::new() };
+        let cuts = matches!(members, Members::Cut(_)).then(Cuts::default);
         Ok(Self {
-            out: Compressor::new(measured, options.compression, options.threads)?,
+            out: Compressor::with_members(measured, options.compression, options.threads, members)?,
             tar: Hasher::new(),
             tar_bytes: 0,
             options: *options,
+            cuts,
             last: None,
             last_link: None,
-            files: Vec::new(),
+            linkable: Vec::new(),
             buffer: Vec::new(),
         })
     }
 
     /// Writes an entry and returns the bytes it takes in the tar. Paths must ascend; hard links come after everything else and
-    /// name a file of this layer.
+    /// name what is no directory of this layer.
     pub fn push(&mut self, entry: &Entry) -> Result<u64, LayerError> {
         let path = &entry.path;
-        if path.as_bytes().split(|&byte| byte == b'/').any(|component| component.starts_with(b".wh.")) {
+        if is_reserved(path) {
             return Err(LayerError::Whiteout(path.clone()));
         }
-        let is_link = matches!(entry.node, Node::HardLink(_));
-        let late = !is_link && self.last_link.is_some();
-        let last = if is_link { &mut self.last_link } else { &mut self.last };
-        if late || last.as_ref().is_some_and(|last| last >= path) {
+        match &entry.node {
+            Node::File(content) => self.push_file(entry.into(), content.len(), &mut content.reader()),
+            Node::HardLink(target) => self.push_link(entry.into(), target),
+            node => {
+                self.ascend(path)?;
+                let mut header = Header::new(path.as_bytes(), flag::DIRECTORY);
+                match node {
+                    Node::Symlink(target) => {
+                        if target.is_empty() || target.contains(&0) {
+                            return Err(LayerError::LinkTarget(path.clone()));
+                        }
+                        (header.flag, header.link) = (flag::SYMLINK, target);
+                    }
+                    Node::CharacterDevice(device) => (header.flag, header.device) = (flag::CHARACTER_DEVICE, *device),
+                    Node::BlockDevice(device) => (header.flag, header.device) = (flag::BLOCK_DEVICE, *device),
+                    Node::Fifo => header.flag = flag::FIFO,
+                    Node::Directory | Node::File(_) | Node::HardLink(_) => {}
+                }
+                if header.flag != flag::DIRECTORY {
+                    self.linkable.push(path.clone());
+                }
+                self.member(entry.into(), header, None)
+            }
+        }
+    }
+
+    /// Writes a file of `len` bytes, which are read from `content`, and returns the bytes it takes in the tar.
+    pub(super) fn push_file(
+        &mut self,
+        attributes: Attributes<'_>,
+        len: u64,
+        content: &mut dyn Read,
+    ) -> Result<u64, LayerError> {
+        let path = attributes.path;
+        if is_reserved(path) {
+            return Err(LayerError::Whiteout(path.clone()));
+        }
+        self.ascend(path)?;
+        self.linkable.push(path.clone());
+        let header = Header { size: len, ..Header::new(path.as_bytes(), flag::FILE) };
+        self.member(attributes, header, Some(content))
+    }
+
+    fn push_link(&mut self, attributes: Attributes<'_>, target: &TreePath) -> Result<u64, LayerError> {
+        let path = attributes.path;
+        if self.last_link.as_ref().is_some_and(|last| last >= path) {
             return Err(LayerError::Order(path.clone()));
         }
-        *last = Some(path.clone());
-        let mut name = path.as_bytes().to_vec();
-        let mut header = Header {
-            name: &[],
-            flag: flag::FILE,
-            mode: entry.mode,
-            uid: entry.uid,
-            gid: entry.gid,
-            size: 0,
-            mtime: self.options.mtime as i64,
-            link: &[],
-            device: Device { major: 0, minor: 0 },
-            xattrs: &entry.xattrs,
-        };
-        match &entry.node {
-            Node::Directory => {
-                header.flag = flag::DIRECTORY;
-                name.push(b'/');
-            }
-            Node::File(content) => {
-                header.size = content.len();
-                self.files.push(path.clone());
-            }
-            Node::Symlink(target) => {
-                header.flag = flag::SYMLINK;
-                if target.is_empty() || target.contains(&0) {
-                    return Err(LayerError::LinkTarget(path.clone()));
-                }
-                header.link = target;
-            }
-            Node::HardLink(target) => {
-                header.flag = flag::HARD_LINK;
-                if self.files.binary_search(target).is_err() || self.files.binary_search(path).is_ok() {
-                    return Err(LayerError::HardLink { path: path.clone(), target: target.clone() });
-                }
-                header.link = target.as_bytes();
-            }
-            Node::CharacterDevice(device) => (header.flag, header.device) = (flag::CHARACTER_DEVICE, *device),
-            Node::BlockDevice(device) => (header.flag, header.device) = (flag::BLOCK_DEVICE, *device),
-            Node::Fifo => header.flag = flag::FIFO,
+        if self.linkable.binary_search(target).is_err() || self.linkable.binary_search(path).is_ok() {
+            return Err(LayerError::HardLink { path: path.clone(), target: target.clone() });
         }
-        header.name = &name;
-        let before = self.tar_bytes;
+        self.last_link = Some(path.clone());
+        // What they name has them already.
+        let attributes = Attributes { xattrs: &Xattrs::new(), ..attributes };
+        let header = Header { link: target.as_bytes(), ..Header::new(path.as_bytes(), flag::HARD_LINK) };
+        self.member(attributes, header, None)
+    }
+
+    /// Writes an empty file of root's by a name that means a deletion.
+    pub(super) fn push_mark(&mut self, mark: &TreePath) -> Result<(), LayerError> {
+        let attributes = Attributes { path: mark, mode: 0, uid: 0, gid: 0, mtime: None, xattrs: &Xattrs::new() };
+        self.member(attributes, Header::new(mark.as_bytes(), flag::FILE), None).map(drop)
+    }
+
+    /// The path that was written last, hard links apart.
+    pub(super) fn last(&self) -> Option<&TreePath> {
+        self.last.as_ref()
+    }
+
+    /// Refuses a path that does not come after all before it.
+    pub(super) fn ascend(&mut self, path: &TreePath) -> Result<(), LayerError> {
+        if self.last_link.is_some() || self.last.as_ref().is_some_and(|last| last >= path) {
+            return Err(LayerError::Order(path.clone()));
+        }
+        self.last = Some(path.clone());
+        Ok(())
+    }
+
+    /// Writes a header, with what is still missing in it, and a content.
+    fn member(
+        &mut self,
+        attributes: Attributes<'_>,
+        header: Header<'_>,
+        content: Option<&mut dyn Read>,
+    ) -> Result<u64, LayerError> {
+        let Attributes { path, mode, uid, gid, mtime, xattrs } = attributes;
+        if xattrs.iter().any(|(name, _)| name.is_empty() || name.contains(&b'=') || name.contains(&0)) {
+            return Err(LayerError::Xattr(path.clone()));
+        }
+        let name = match header.flag {
+            flag::DIRECTORY => [header.name, b"/"].concat(),
+            _ => header.name.to_vec(),
+        };
+        let latest = self.options.mtime as i64;
+        let mtime = mtime.map_or(latest, |mtime| mtime.min(latest));
         let mut bytes = std::mem::take(&mut self.buffer);
         bytes.clear();
-        header.encode(&mut bytes);
+        Header { name: &name, mode, uid, gid, mtime, xattrs, ..header }.encode(&mut bytes);
+        let whole = bytes.len() as u64 + header.size + padding(header.size);
+        if self.cuts.as_mut().is_some_and(|cuts| cuts.before(path, whole)) {
+            self.out.cut()?;
+        }
         self.write(&bytes)?;
-        if let Some(content) = entry.content() {
-            let mut reader = content.reader();
-            bytes.resize(COPY_BUFFER, 0);
-            loop {
-                match reader.read(&mut bytes) {
-                    Ok(0) => break,
-                    Ok(read) => self.write(&bytes[..read])?,
-                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                    Err(source) => return Err(LayerError::Content { path: path.clone(), source }),
-                }
-            }
-            self.write(&[0; BLOCK][..padding(content.len()) as usize])?;
+        if let Some(content) = content {
+            self.content(path, header.size, content, &mut bytes)?;
         }
         self.buffer = bytes;
-        Ok(self.tar_bytes - before)
+        Ok(whole)
+    }
+
+    /// Copies exactly `len` bytes, by way of `buffer`, and pads them.
+    fn content(
+        &mut self,
+        path: &TreePath,
+        len: u64,
+        content: &mut dyn Read,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), LayerError> {
+        let failed = |source| LayerError::Content { path: path.clone(), source };
+        let mut left = len;
+        buffer.resize(COPY_BUFFER, 0);
+        loop {
+            match content.read(buffer) {
+                // Also at its end, since a content is known to be right only when it was read to there.
+                Ok(0) if left == 0 => break,
+                Ok(read) if read > 0 && read as u64 <= left => {
+                    self.write(&buffer[..read])?;
+                    left -= read as u64;
+                }
+                Ok(_) => return Err(failed(io::Error::other(format!("it is not {len} bytes long any more")))),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(failed(error)),
+            }
+        }
+        Ok(self.write(&[0; BLOCK][..padding(len) as usize])?)
     }
 
     /// Ends the tar and the blob; returns what was made and what was written to.
-    pub fn finish(mut self) -> Result<(LayerBlob, W), LayerError> {
+    pub fn finish(self) -> Result<(LayerBlob, W), LayerError> {
+        self.finish_members().map(|(blob, out, _)| (blob, out))
+    }
+
+    /// The same, and where the members are, if there is a cache for them.
+    pub(super) fn finish_members(mut self) -> Result<(LayerBlob, W, Vec<Member>), LayerError> {
         self.write(&[0; TAR_END as usize])?;
-        let measured = self.out.finish()?;
+        let (measured, members) = self.out.finish_members()?;
         let (diff_id, unpacked_bytes) = self.tar.finish();
         let (digest, compressed_bytes) = measured.hasher.finish();
         let blob = LayerBlob {
@@ -201,7 +311,7 @@ impl<W: Write> LayerWriter<W> {
             unpacked_bytes,
             media_type: self.options.compression.media_type(),
         };
-        Ok((blob, measured.out))
+        Ok((blob, measured.out, members))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -212,6 +322,14 @@ impl<W: Write> LayerWriter<W> {
 }
 
 const COPY_BUFFER: usize = 128 * 1024;
+
+/// Whether some part of the path would be taken for a deletion.
+pub(super) fn is_reserved(path: &TreePath) -> bool {
+    path.as_bytes().split(|&byte| byte == b'/').any(|component| component.starts_with(WHITEOUT))
+}
+
+/// What names of deletions begin with (image-spec, layer.md, "Whiteouts").
+pub(super) const WHITEOUT: &[u8] = b".wh.";
 
 /// Hashes what passes through.
 struct Measured<W> {
@@ -263,10 +381,13 @@ pub enum LayerError {
     /// The name would be read as a deletion.
     #[error("`{0}` cannot be in a layer: names that begin with `.wh.` mean deletions there")]
     Whiteout(TreePath),
+    /// The name of an extended attribute that pax has no way to write.
+    #[error("`{0}` has an extended attribute with an empty name, or one that holds `=`, which no layer can hold")]
+    Xattr(TreePath),
     /// A symbolic link to nothing.
     #[error("the symbolic link `{0}` has an empty target, or one with a NUL byte")]
     LinkTarget(TreePath),
-    /// A hard link to what is no file of the layer.
+    /// A hard link to what is not in the layer, or a directory there.
     #[error("`{path}` is a hard link to `{target}`, which is no file of the same layer")]
     HardLink {
         /// The link.
@@ -290,6 +411,9 @@ pub enum LayerError {
         /// Why.
         source: io::Error,
     },
+    /// A deletion that cannot be named.
+    #[error(transparent)]
+    Path(#[from] PathError),
     /// The blob cannot be written.
     #[error("the layer cannot be written: {0}")]
     Io(#[from] io::Error),
