@@ -26,7 +26,7 @@ use super::spec::Spec;
 /// Messages are small; what may be large goes in a file ([`Request::Run`]).
 const MESSAGE_LIMIT: usize = 64 * 1024;
 /// The most file descriptors with one message.
-const FD_LIMIT: usize = 8;
+pub(super) const FD_LIMIT: usize = 16;
 
 /// What the first stage is to do; sent once, with a descriptor of *status*.
 #[derive(Debug, Serialize, Deserialize)]
@@ -64,7 +64,7 @@ pub(super) enum Ask {
 pub(super) enum Status {
     /// The first stage waits for its ids to be mapped.
     MapIds,
-    /// The program runs; with the descriptor of its terminal where it has one.
+    /// The program runs; with the descriptors of its terminal, where it has one, and of its sockets that lead outside.
     Started,
     /// Something went wrong.
     Failed(Failure),

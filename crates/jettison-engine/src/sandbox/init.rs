@@ -17,24 +17,26 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::control::{Ask, ExitStatus, Run, Status, receive, send};
 use super::error::Failure;
+use super::mounts::MountPoints;
 use super::payload::{self, Terminal};
-use super::rootfs::{self, MountPoints};
+use super::rootfs;
 use super::spec::{Network, WindowSize};
 
 /// Runs as process 1 and returns its exit code, which nobody looks at.
 pub(super) fn run(run: &Run, control: &OwnedFd, status: &OwnedFd, stdio: [OwnedFd; 3]) -> i32 {
-    let (program, children, mount_points, terminal) = match start(run, stdio) {
+    let (program, children, mut mount_points, terminal) = match start(run, stdio) {
         Ok(started) => started,
         Err(failure) => {
             let _ = send(status, &Status::Failed(failure), &[]);
             return 1;
         }
     };
-    let fds: Vec<_> = terminal.iter().map(|terminal| terminal.as_fd()).collect();
+    let listeners = std::mem::take(&mut mount_points.listeners);
+    let fds: Vec<_> = terminal.iter().chain(&listeners).map(|fd| fd.as_fd()).collect();
     if send(status, &Status::Started, &fds).is_err() {
         return 1;
     }
-    drop(terminal);
+    drop((terminal, listeners));
     let Some(exit) = supervise(program, &children, control) else { return 1 };
     // All that is left in the sandbox, so that nothing writes to the upper directory any more.
     // SAFETY: `kill` takes any numbers; -1 is every process that this one can see but itself.

@@ -9,7 +9,7 @@ use rustix::fs::{FileType, Mode, Uid, fchown, fstat};
 use rustix::io::Errno;
 use rustix::process::{Rlimit, chdir, ioctl_tiocsctty, setrlimit, setsid, umask};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, Gid, clear_ambient_capability_set, set_capabilities, set_no_new_privs,
+    CapabilitySet, CapabilitySets, Gid, capabilities, clear_ambient_capability_set, set_capabilities, set_no_new_privs,
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
@@ -64,13 +64,17 @@ fn prepare(spec: &Spec, ids: IdMap, terminal: &Terminal) -> Result<(), Failure> 
         set.map_err(Failure::to(format!("limit {:?}", limit.resource)))?;
     }
 
-    drop_bounding_set(ROOT_CAPABILITIES);
+    let all = if spec.insecure { CapabilitySet::from_bits_retain(u64::MAX) } else { ROOT_CAPABILITIES };
+    drop_bounding_set(all);
     if spec.no_new_privs {
         set_no_new_privs(true).map_err(Failure::to("set no_new_privs"))?;
     }
     // Before the capabilities go: without `no_new_privs` it takes one to install a filter.
     if spec.seccomp == Seccomp::Default {
         seccomp::install().map_err(Failure::to("install the system call filter"))?;
+    }
+    if spec.pretend_ids && matches!(ids, IdMap::Single { .. }) {
+        seccomp::pretend_ids().map_err(Failure::to("install the system call filter"))?;
     }
     if !matches!(ids, IdMap::Single { .. }) {
         let groups: Vec<_> = spec.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();
@@ -79,7 +83,9 @@ fn prepare(spec: &Spec, ids: IdMap, terminal: &Terminal) -> Result<(), Failure> 
     let (uid, gid) = (Uid::from_raw(spec.uid), Gid::from_raw(spec.gid));
     set_thread_res_gid(gid, gid, gid).map_err(Failure::to("set the group"))?;
     set_thread_res_uid(uid, uid, uid).map_err(Failure::to("set the user"))?;
-    let kept = if spec.uid == 0 { ROOT_CAPABILITIES } else { CapabilitySet::empty() };
+    // Those among them that this process has: the kernel may not know the others.
+    let all = all.intersection(capabilities(None).map_err(Failure::to("read capabilities"))?.permitted);
+    let kept = if spec.uid == 0 { all } else { CapabilitySet::empty() };
     // Gone already in most cases; an error means that there was none to clear.
     let _ = clear_ambient_capability_set();
     let sets = CapabilitySets { effective: kept, permitted: kept, inheritable: CapabilitySet::empty() };
@@ -189,10 +195,18 @@ fn resource(resource: Resource) -> rustix::process::Resource {
         Resource::As => rustix::process::Resource::As,
         Resource::Core => rustix::process::Resource::Core,
         Resource::Cpu => rustix::process::Resource::Cpu,
+        Resource::Data => rustix::process::Resource::Data,
         Resource::Fsize => rustix::process::Resource::Fsize,
+        Resource::Locks => rustix::process::Resource::Locks,
         Resource::Memlock => rustix::process::Resource::Memlock,
+        Resource::Msgqueue => rustix::process::Resource::Msgqueue,
+        Resource::Nice => rustix::process::Resource::Nice,
         Resource::Nofile => rustix::process::Resource::Nofile,
         Resource::Nproc => rustix::process::Resource::Nproc,
+        Resource::Rss => rustix::process::Resource::Rss,
+        Resource::Rtprio => rustix::process::Resource::Rtprio,
+        Resource::Rttime => rustix::process::Resource::Rttime,
+        Resource::Sigpending => rustix::process::Resource::Sigpending,
         Resource::Stack => rustix::process::Resource::Stack,
     }
 }

@@ -16,10 +16,11 @@ use rustix::net::Shutdown;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::control::{Ask, ExitStatus, Request, Run, Status, pair, receive, send, to_file};
+use super::control::{Ask, ExitStatus, FD_LIMIT, Request, Run, Status, pair, receive, send, to_file};
 use super::error::SandboxError;
 use super::mode::{IdMap, Mode};
-use super::spec::{Spec, Stdio, WindowSize};
+use super::relay::Relay;
+use super::spec::{Mount, Spec, Stdio, WindowSize};
 use super::stage::{MARKER, is_prepared};
 
 /// How long a connection to a port may take. It goes over loopback: it is there at once, or the listener does not
@@ -45,6 +46,12 @@ impl Sandbox {
         let (stdin, their_stdin) = connect(std::mem::take(&mut run.spec.stdin), io::stdin().as_fd(), true)?;
         let (stdout, their_stdout) = connect(std::mem::take(&mut run.spec.stdout), io::stdout().as_fd(), false)?;
         let (stderr, their_stderr) = connect(std::mem::take(&mut run.spec.stderr), io::stderr().as_fd(), false)?;
+        let has_terminal = run.spec.terminal.is_some();
+        let sockets = run.spec.mounts.iter().filter_map(|mount| match mount {
+            Mount::Socket { connect, .. } => Some(connect.clone()),
+            _ => None,
+        });
+        let sockets: Vec<_> = sockets.collect();
         let spec = to_file(&run).map_err(|source| SandboxError::Spec(source.to_string()))?;
         let mut stage = Stage::start(
             &Request::Run,
@@ -52,8 +59,20 @@ impl Sandbox {
         )?;
         drop((their_stdin, their_stdout, their_stderr));
         let fds = stage.until_ready(&mode)?;
-        let terminal = fds.into_iter().next().map(File::from);
-        Ok(Running { stage, stdin, stdout, stderr, terminal, asking: Mutex::new(()), exit: Mutex::new(None) })
+        let mut fds = fds.into_iter();
+        let terminal = if has_terminal { fds.next().map(File::from) } else { None };
+        let relays = fds.zip(sockets).map(|(listener, outside)| Relay::start(listener, outside));
+        let relays = relays.collect::<Result<_, _>>().map_err(SandboxError::Start)?;
+        Ok(Running {
+            stage,
+            stdin,
+            stdout,
+            stderr,
+            terminal,
+            _relays: relays,
+            asking: Mutex::new(()),
+            exit: Mutex::new(None),
+        })
     }
 
     /// Tries whether sandboxes can be had here, and says how their user ids come out. The error's hint says what
@@ -94,6 +113,9 @@ fn check(spec: &Spec) -> Result<(), SandboxError> {
     }
     if spec.rootfs.lower.is_empty() {
         return wrong("the root file system has no directories");
+    }
+    if spec.mounts.iter().filter(|mount| matches!(mount, Mount::Socket { .. })).count() >= FD_LIMIT {
+        return wrong("it has too many sockets");
     }
     if !spec.cwd.is_absolute() || !spec.rootfs.lower.iter().all(|path| path.is_absolute()) {
         return wrong("a path is not absolute");
@@ -197,6 +219,8 @@ pub struct Running {
     pub stderr: Option<File>,
     /// Its terminal, where the spec asks for one. Reading fails with EIO when the last program on it has ended.
     pub terminal: Option<File>,
+    /// They end with it.
+    _relays: Vec<Relay>,
     asking: Mutex<()>,
     exit: Mutex<Option<ExitStatus>>,
 }

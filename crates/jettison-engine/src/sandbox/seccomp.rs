@@ -100,6 +100,25 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWPID,
     libc::CLONE_NEWNET,
 ];
+/// What names ids: giving files away, and becoming somebody.
+const IDS: &[c_long] = &[
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setfsgid,
+    libc::SYS_setfsuid,
+    libc::SYS_setgid,
+    libc::SYS_setgroups,
+    libc::SYS_setregid,
+    libc::SYS_setresgid,
+    libc::SYS_setresuid,
+    libc::SYS_setreuid,
+    libc::SYS_setuid,
+];
+#[cfg(target_arch = "x86_64")]
+const IDS_HERE: &[c_long] = &[libc::SYS_chown, libc::SYS_lchown];
+#[cfg(not(target_arch = "x86_64"))]
+const IDS_HERE: &[c_long] = &[];
+
 /// Families of sockets that reach beyond the sandbox: kernel crypto and the hypervisor.
 const SOCKETS: [i32; 2] = [libc::AF_ALG, libc::AF_VSOCK];
 /// What `personality` may be: Linux, with `UNAME26`, without address randomisation, or a question.
@@ -114,6 +133,15 @@ pub(super) fn install() -> io::Result<()> {
     Ok(())
 }
 
+/// Lets system calls that name ids succeed without effect, for this thread and what it will execute: for a sandbox in
+/// which one id exists and nothing can be given to another. Nothing is gained by it: the program has what it had.
+pub(super) fn pretend_ids() -> io::Result<()> {
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
+    let rules = IDS.iter().chain(IDS_HERE).map(|&number| (number, Vec::new())).collect();
+    // An error of 0 is success (seccomp(2), SECCOMP_RET_ERRNO).
+    install_program(&filter(rules, 0, arch).map_err(io::Error::other)?)
+}
+
 fn programs() -> Result<[Vec<sock_filter>; 3], seccompiler::Error> {
     let arch = TargetArch::try_from(std::env::consts::ARCH)?;
     let mut forbidden: BTreeMap<_, Vec<_>> =
@@ -123,14 +151,20 @@ fn programs() -> Result<[Vec<sock_filter>; 3], seccompiler::Error> {
     let families = SOCKETS.iter().map(|&family| rule([(SeccompCmpOp::Eq, family as u64)]));
     forbidden.insert(libc::SYS_socket, families.collect::<Result<_, _>>()?);
     forbidden.insert(libc::SYS_personality, vec![rule(PERSONALITIES.map(|allowed| (SeccompCmpOp::Ne, allowed)))?]);
-    let without = |rules, errno: i32| {
-        let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?;
-        let program: BpfProgram = filter.try_into()?;
-        let convert = |i: &seccompiler::sock_filter| sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
-        Ok::<_, seccompiler::Error>(program.iter().map(convert).collect())
-    };
     let unknown = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-    Ok([without(forbidden, libc::EPERM)?, without(unknown, libc::ENOSYS)?, beyond(LAST_KNOWN)])
+    Ok([filter(forbidden, libc::EPERM, arch)?, filter(unknown, libc::ENOSYS, arch)?, beyond(LAST_KNOWN)])
+}
+
+/// A program that lets the system calls in `rules` fail with `errno`, and all others through.
+fn filter(
+    rules: BTreeMap<c_long, Vec<SeccompRule>>,
+    errno: i32,
+    arch: TargetArch,
+) -> Result<Vec<sock_filter>, seccompiler::Error> {
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(errno as u32), arch)?;
+    let program: BpfProgram = filter.try_into()?;
+    let convert = |i: &seccompiler::sock_filter| sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+    Ok(program.iter().map(convert).collect())
 }
 
 /// A rule over the lower half of the first argument.

@@ -1,8 +1,9 @@
 //! What to run, and in what.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,15 @@ pub struct Spec {
     pub no_new_privs: bool,
     /// The system call filter.
     pub seccomp: Seccomp,
+    /// Whether the program has all capabilities over what is in its namespaces, and `/proc` and `/sys` as they are,
+    /// nothing masked or read-only. As root, without `user_namespace`, that is power over the machine.
+    pub insecure: bool,
+    /// Whether giving files to ids that do not exist, and becoming them, succeeds without effect where the sandbox has
+    /// one id only ([`Mode::SingleId`](super::Mode)): chown(2), setuid(2), setgroups(2) and their kin return 0 and do
+    /// nothing. Package managers, `useradd`, `tar` and `su` then work. Elsewhere it means nothing.
+    pub pretend_ids: bool,
+    /// The size of `/dev/shm`, in bytes.
+    pub shm_size: u64,
     /// A terminal of this size as standard input, output and error, in place of `stdin`, `stdout`, `stderr`.
     pub terminal: Option<WindowSize>,
     /// Standard input.
@@ -76,6 +86,9 @@ impl Spec {
             add_hosts: Vec::new(),
             no_new_privs: true,
             seccomp: Seccomp::Default,
+            insecure: false,
+            pretend_ids: false,
+            shm_size: 64 << 20,
             terminal: None,
             stdin: Stdio::Null,
             stdout: Stdio::Null,
@@ -152,6 +165,78 @@ pub enum Mount {
         /// The mode of the directory.
         mode: u32,
     },
+    /// A file or directory of another root: layers one above the other.
+    Overlay {
+        /// Their directories, the topmost first. Absolute paths outside. At least one.
+        lower: Vec<PathBuf>,
+        /// The path in them; `/` is all. Symbolic links are followed, inside.
+        src: PathBuf,
+        /// Absolute path inside.
+        dst: PathBuf,
+        /// How many bytes of changes it takes, which are kept in memory and forgotten. `None`: it cannot be written to.
+        writable: Option<u64>,
+    },
+    /// A read-only file that exists in memory only, such as a secret.
+    File {
+        /// Absolute path inside.
+        dst: PathBuf,
+        /// What is in it.
+        content: Secret,
+        /// Its mode.
+        mode: u32,
+        /// Its owner, inside.
+        uid: u32,
+        /// Its group, inside.
+        gid: u32,
+    },
+    /// A socket inside, each connection to which is connected to one outside, such as that of an SSH agent.
+    Socket {
+        /// The socket outside, as the caller reaches it.
+        connect: PathBuf,
+        /// Absolute path inside.
+        dst: PathBuf,
+        /// Its mode.
+        mode: u32,
+        /// Its owner, inside.
+        uid: u32,
+        /// Its group, inside.
+        gid: u32,
+    },
+}
+
+impl Mount {
+    /// Where it is mounted: a path inside.
+    pub fn dst(&self) -> &Path {
+        match self {
+            Self::Bind { dst, .. }
+            | Self::Tmpfs { dst, .. }
+            | Self::Overlay { dst, .. }
+            | Self::File { dst, .. }
+            | Self::Socket { dst, .. } => dst,
+        }
+    }
+}
+
+/// Bytes that are nobody else's business. They are in memory only, and do not show in debug output.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret(Vec<u8>);
+
+impl Secret {
+    /// These bytes.
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
 }
 
 /// Where standard input comes from, or standard output or error goes.
@@ -186,10 +271,18 @@ pub enum Resource {
     As,
     Core,
     Cpu,
+    Data,
     Fsize,
+    Locks,
     Memlock,
+    Msgqueue,
+    Nice,
     Nofile,
     Nproc,
+    Rss,
+    Rtprio,
+    Rttime,
+    Sigpending,
     Stack,
 }
 

@@ -9,6 +9,7 @@ use super::snapshot::{Scratch, TREE};
 use super::{Snapshot, Store, StoreError};
 use crate::CacheKey;
 use crate::access::{FileKind, ReadError, TreeDir};
+use crate::removal::remove_tree;
 use crate::sandbox::{Mode, Upper};
 use crate::snapshot::Owner;
 use crate::view::{View, below};
@@ -42,6 +43,9 @@ impl UpperDir<'_> {
     pub fn keep(self, key: &CacheKey, below: &View, user: (u32, u32)) -> Result<Snapshot, StoreError> {
         let tree = self.scratch.path().join(TREE);
         let upper = self.scratch.path().join("upper");
+        for own in ["work", "points"].map(|name| self.scratch.path().join(name)) {
+            remove_tree(&own).map_err(StoreError::io("remove", &own))?;
+        }
         fs::rename(&upper, &tree).map_err(StoreError::io("rename", &upper))?;
         let mode = Mode::detect();
         let dir = TreeDir::open(&tree, &mode).map_err(StoreError::io("open", &tree))?;
