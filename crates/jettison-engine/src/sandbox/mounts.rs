@@ -18,8 +18,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
-    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
 use super::error::Failure;
@@ -65,15 +65,16 @@ enum Made {
 }
 
 /// What a mount of the spec brings from outside, cloned before the root changes.
-pub(super) fn sources(mounts: &[Mount], ids: IdMap) -> Result<Vec<Option<OwnedFd>>, Failure> {
-    mounts.iter().map(|mount| source(mount, ids)).collect()
+pub(super) fn sources(spec: &Spec, ids: IdMap) -> Result<Vec<Option<OwnedFd>>, Failure> {
+    spec.mounts.iter().map(|mount| source(mount, ids, spec.insecure)).collect()
 }
 
-fn source(mount: &Mount, ids: IdMap) -> Result<Option<OwnedFd>, Failure> {
+fn source(mount: &Mount, ids: IdMap, with_devices: bool) -> Result<Option<OwnedFd>, Failure> {
+    let flags = if with_devices { MountFlags::empty() } else { MountFlags::NODEV };
     let (tree, src, readonly) = match mount {
         Mount::Bind { src, readonly, .. } => (clone_tree(src)?, src, *readonly),
         Mount::Overlay { lower, src, writable, .. } => {
-            let (root, mounts) = mount_layers(lower, *writable, ids)?;
+            let (root, mounts) = mount_layers(lower, *writable, ids, flags)?;
             let fail = || Failure::to(format!("mount {} of another root", src.display()));
             let tree = find(root.as_fd(), src).and_then(|found| clone_from(&found)).map_err(fail());
             if let Some(target) = lower.first() {
@@ -85,11 +86,17 @@ fn source(mount: &Mount, ids: IdMap) -> Result<Option<OwnedFd>, Failure> {
         }
         Mount::Tmpfs { .. } | Mount::File { .. } | Mount::Socket { .. } => return Ok(None),
     };
+    let mut attributes = MountAttrFlags::empty();
     if readonly {
-        let made =
-            set_attributes(&tree, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, MountAttrFlags::MOUNT_ATTR_RDONLY);
-        made.map_err(Failure::to(format!("make {} read-only", src.display())))?;
+        attributes |= MountAttrFlags::MOUNT_ATTR_RDONLY;
     }
+    // A single device may be given to a sandbox; it may not make devices in a directory that it is given.
+    let mode = fstat(&tree).map_err(Failure::to(format!("look at {}", src.display())))?.st_mode;
+    if !with_devices && FileType::from_raw_mode(mode).is_dir() {
+        attributes |= MountAttrFlags::MOUNT_ATTR_NODEV;
+    }
+    let made = set_attributes(&tree, c"", libc::AT_EMPTY_PATH | libc::AT_RECURSIVE, attributes);
+    made.map_err(Failure::to(format!("protect {}", src.display())))?;
     Ok(Some(tree))
 }
 
@@ -169,7 +176,8 @@ impl MountPoints {
     ) -> Result<&'a OwnedFd, Failure> {
         let fail = |what: &str| Failure::to::<io::Error>(format!("fill /dev ({what})"));
         let options = [("size", "64m"), ("mode", "0755")];
-        let dev = detached("tmpfs", &options, NO_SETUID | MountAttrFlags::MOUNT_ATTR_NOEXEC);
+        // Devices made in it are none; those that are here are mounts of their own.
+        let dev = detached("tmpfs", &options, INERT);
         self.attach(dev.map_err(|e| fail("tmpfs")(e.into()))?, Path::new("/dev"), true)?;
         for (path, device) in devices {
             File::create(path).map_err(fail("devices"))?;

@@ -39,6 +39,7 @@ struct Changes {
 pub(super) fn mount_root(
     rootfs: &Rootfs,
     ids: IdMap,
+    flags: MountFlags,
     points: impl FnOnce(&Path) -> io::Result<()>,
 ) -> Result<OwnedFd, Failure> {
     let target = rootfs.lower.first().ok_or_else(|| Failure::to("mount a root with no directories")(Errno::INVAL))?;
@@ -65,7 +66,7 @@ pub(super) fn mount_root(
     let made = make_directory(&own).and_then(|_| points(&own));
     made.map_err(Failure::to(format!("make mount points in {}", own.display())))?;
     lower.push(open_directory(&own)?);
-    mount_over(target, lower, Some(&changes), ids)
+    mount_over(target, lower, Some(&changes), ids, flags)
 }
 
 /// Mounts an overlay of `lower` over the topmost of them. `writable` is how many bytes of changes it takes, in memory.
@@ -74,6 +75,7 @@ pub(super) fn mount_layers(
     lower: &[std::path::PathBuf],
     writable: Option<u64>,
     ids: IdMap,
+    flags: MountFlags,
 ) -> Result<(OwnedFd, usize), Failure> {
     let target = lower.first().ok_or_else(|| Failure::to("mount no directories")(Errno::INVAL))?;
     let mut open = lower.iter().map(|path| open_directory(path)).collect::<Result<Vec<_>, _>>()?;
@@ -83,7 +85,7 @@ pub(super) fn mount_layers(
     let empty = target.join("points");
     make_directory(&empty).map_err(Failure::to(format!("make {}", empty.display())))?;
     open.push(open_directory(&empty)?);
-    let root = mount_over(target, open, writable.map(|_| &changes), ids)?;
+    let root = mount_over(target, open, writable.map(|_| &changes), ids, flags)?;
     Ok((root, 2))
 }
 
@@ -116,6 +118,7 @@ fn mount_over(
     mut lower: Vec<OwnedFd>,
     changes: Option<&Changes>,
     ids: IdMap,
+    flags: MountFlags,
 ) -> Result<OwnedFd, Failure> {
     if lower.len() > LOWER_LIMIT {
         let mut lowest = lower.split_off(LOWER_LIMIT - 1);
@@ -123,13 +126,19 @@ fn mount_over(
             let most = 2 * LOWER_LIMIT - 2;
             return Err(Failure::to(format!("mount more than {most} layers"))(Errno::INVAL));
         }
-        lower.push(mount_one(target, &lowest, None, ids)?);
+        lower.push(mount_one(target, &lowest, None, ids, flags)?);
         lowest.clear();
     }
-    mount_one(target, &lower, changes, ids)
+    mount_one(target, &lower, changes, ids, flags)
 }
 
-fn mount_one(target: &Path, lower: &[OwnedFd], changes: Option<&Changes>, ids: IdMap) -> Result<OwnedFd, Failure> {
+fn mount_one(
+    target: &Path,
+    lower: &[OwnedFd],
+    changes: Option<&Changes>,
+    ids: IdMap,
+    flags: MountFlags,
+) -> Result<OwnedFd, Failure> {
     let lower: Vec<_> = lower.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
     let mut options = format!("lowerdir={}", lower.join(":"));
     if let Some(Changes { upper, work }) = changes {
@@ -139,7 +148,7 @@ fn mount_one(target: &Path, lower: &[OwnedFd], changes: Option<&Changes>, ids: I
     options += if is_user_namespace(ids) { ",userxattr" } else { ",redirect_dir=off,metacopy=off,index=off" };
     let options = std::ffi::CString::new(options).map_err(|_| Failure::to("mount the overlay")(Errno::INVAL))?;
     chdir("/proc/self/fd").map_err(Failure::to("enter /proc/self/fd"))?;
-    let mounted = mount("overlay", target, "overlay", MountFlags::empty(), options.as_c_str());
+    let mounted = mount("overlay", target, "overlay", flags, options.as_c_str());
     mounted.map_err(Failure::to(format!("mount an overlay over {}", target.display())))?;
     open_directory(target)
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
 use rustix::io::Errno;
-use rustix::mount::{MountAttrFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::mount::{MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
 use super::error::Failure;
@@ -50,7 +50,7 @@ pub(super) fn enter(spec: &Spec, ids: IdMap) -> Result<MountPoints, Failure> {
     mount_change("/", private).map_err(Failure::to("make mounts private"))?;
 
     let files = many_files();
-    let sources = sources(&spec.mounts, ids)?;
+    let sources = sources(spec, ids)?;
     let device = |name: &&'static str| {
         let path = Path::new("/dev").join(name);
         Ok((path.clone(), clone_tree(&path)?))
@@ -62,7 +62,9 @@ pub(super) fn enter(spec: &Spec, ids: IdMap) -> Result<MountPoints, Failure> {
         Network::Host => fs::read("/etc/resolv.conf").ok(),
         Network::None => None,
     };
-    let root = mount_root(&spec.rootfs, ids, |directory| prepare_places(spec, directory))?;
+    // What a program makes is never a way to a device of this machine.
+    let flags = if spec.insecure { MountFlags::empty() } else { MountFlags::NODEV };
+    let root = mount_root(&spec.rootfs, ids, flags, |directory| prepare_places(spec, directory))?;
     as_many_files_as(files);
     make_root(&root)?;
     drop(root);

@@ -53,6 +53,7 @@ impl Sandbox {
         });
         let sockets: Vec<_> = sockets.collect();
         let spec = to_file(&run).map_err(|source| SandboxError::Spec(source.to_string()))?;
+        let kills = kills_for_memory();
         let mut stage = Stage::start(
             &Request::Run,
             &[spec.as_fd(), their_stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
@@ -219,6 +220,8 @@ pub struct Running {
     pub stderr: Option<File>,
     /// Its terminal, where the spec asks for one. Reading fails with EIO when the last program on it has ended.
     pub terminal: Option<File>,
+    /// How often the kernel had killed for want of memory when it was started.
+    kills: u64,
     /// They end with it.
     _relays: Vec<Relay>,
     asking: Mutex<()>,
@@ -289,6 +292,12 @@ impl Running {
         Ok(tcsetwinsize(terminal, Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 })?)
     }
 
+    /// Whether the kernel has killed a process of this machine for want of memory since this one was started: the
+    /// likely reason where it ended by SIGKILL without having been told to.
+    pub fn memory_ran_out(&self) -> bool {
+        kills_for_memory() > self.kills
+    }
+
     /// Ends everything in the sandbox. [`wait`](Self::wait) then says that SIGKILL did it.
     pub fn kill(&self) {
         self.stage.end();
@@ -322,6 +331,13 @@ impl Running {
         }
         *exit
     }
+}
+
+/// How often the kernel has killed a process for want of memory since the machine was started.
+fn kills_for_memory() -> u64 {
+    let vmstat = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
+    let kills = vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    kills.and_then(|kills| kills.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Polls until something is ready; false when the time is over.

@@ -39,10 +39,11 @@ pub(super) enum Kind {
     Blob = 0,
     Fragment = 1,
     Snapshot = 2,
+    Cache = 3,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Blob, Self::Fragment, Self::Snapshot];
+    pub(super) const ALL: [Self; 4] = [Self::Blob, Self::Fragment, Self::Snapshot, Self::Cache];
 }
 
 impl ToSql for Kind {

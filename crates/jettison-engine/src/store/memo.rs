@@ -59,7 +59,8 @@ impl Store {
                 Some(Kind::Blob) => self.has(Digest::from_bytes(id))?,
                 Some(Kind::Fragment) => self.checked_fragment(&id)?.is_some(),
                 Some(Kind::Snapshot) => self.checked_snapshot(&id)?.is_some(),
-                None => false,
+                // Caches are part of no result.
+                Some(Kind::Cache) | None => false,
             };
             if !there {
                 return Ok(None);

@@ -4,6 +4,7 @@
 //! blobs/sha256/ab/ab12…   bytes under their digest: wheels, .debs, layers, configs, manifests
 //! fragments/ab/ab12…      unpacked trees in one file each, under the cache key of what made them
 //! snapshots/ab12…/        unpacked trees as directories, for the sandbox to run in
+//! caches/ab12…/           directories that programs in sandboxes keep
 //! tmp/                    what is being made
 //! store.db                SQLite: what is there, when it was last used, results of functions, names of images
 //! lock                    held shared by who uses the store, exclusively by who sweeps it
@@ -11,9 +12,11 @@
 //!
 //! 1. [`Store::open`] makes or opens it.
 //! 2. Blobs come in by [`Store::put`], [`Store::writer`] or [`Store::adopt`].
-//! 3. Results of pure functions are kept by [`Store::memo_put`], [`Store::fragment_or`] and [`Store::snapshot_or`].
-//! 4. Images get names by [`Store::tag`].
-//! 5. [`Store::prune`] takes out what is old.
+//! 3. Results of pure functions are kept by [`Store::memo_put`], [`Store::fragment_or`] and [`Store::snapshot_or`];
+//!    what a program changed, by [`Store::upper`].
+//! 4. Programs have directories of their own from [`Store::cache_mount`].
+//! 5. Images get names by [`Store::tag`].
+//! 6. [`Store::prune`] takes out what is old.
 //!
 //! # What survives a crash
 //!
@@ -29,6 +32,7 @@
 //! a power cut may lose the last transactions, never the database.
 
 mod blob;
+mod cache_mount;
 mod error;
 mod fragment;
 mod image;
@@ -50,6 +54,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 
 pub use blob::BlobWriter;
+pub use cache_mount::{CacheError, CacheInfo, CacheMount, NewCache, Sharing};
 pub use error::StoreError;
 pub use image::NamedImage;
 pub use memo::Ref;
@@ -79,7 +84,7 @@ impl Store {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(StoreError::io("create the directory", path))
         };
-        for part in ["blobs/sha256", "fragments", "snapshots", "tmp"] {
+        for part in ["blobs/sha256", "fragments", "snapshots", "caches", "tmp"] {
             make(&root.join(part))?;
         }
         let lock_path = root.join("lock");
@@ -120,6 +125,7 @@ impl Store {
             Kind::Blob => self.root.join("blobs/sha256").join(&hex[..2]).join(hex),
             Kind::Fragment => self.root.join("fragments").join(&hex[..2]).join(hex),
             Kind::Snapshot => self.root.join("snapshots").join(hex),
+            Kind::Cache => self.root.join("caches").join(hex),
         }
     }
 }

@@ -13,6 +13,7 @@ use jettison_tree::Digest;
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
 
+use super::cache_mount;
 use super::index::{self, Kind};
 use super::snapshot::lock_unused;
 use super::{Store, StoreError, clear_tmp, now};
@@ -77,6 +78,8 @@ pub struct Usage {
     pub fragments: UsageOf,
     /// Snapshots.
     pub snapshots: UsageOf,
+    /// What programs in sandboxes keep.
+    pub caches: UsageOf,
     /// Results of functions.
     pub memos: UsageOf,
 }
@@ -84,7 +87,10 @@ pub struct Usage {
 impl Usage {
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        [self.images, self.blobs, self.fragments, self.snapshots, self.memos].iter().map(|of| of.bytes).sum()
+        [self.images, self.blobs, self.fragments, self.snapshots, self.caches, self.memos]
+            .iter()
+            .map(|of| of.bytes)
+            .sum()
     }
 }
 
@@ -101,12 +107,14 @@ impl Store {
     pub fn usage(&self) -> Result<Usage, StoreError> {
         let live = self.live_blobs()?;
         let mut usage = Usage::default();
+        self.measure_caches()?;
         for item in self.query(items)? {
             match item.kind {
                 Kind::Blob if live.contains(&item.id) => usage.images.add(item.len),
                 Kind::Blob => usage.blobs.add(item.len),
                 Kind::Fragment => usage.fragments.add(item.len),
                 Kind::Snapshot => usage.snapshots.add(item.len),
+                Kind::Cache => usage.caches.add(item.len),
             }
         }
         let (count, bytes) = self.query(|index| {
@@ -142,6 +150,7 @@ impl Store {
         };
 
         let live = self.live_blobs()?;
+        self.measure_caches()?;
         let mut cache = self.query(items)?;
         cache.retain(|item| item.kind != Kind::Blob || !live.contains(&item.id));
         cache.sort_by_key(|item| (item.used, item.kind, item.id));
@@ -184,6 +193,18 @@ impl Store {
         Ok(pruned)
     }
 
+    /// Notes how large caches are by now: nobody knows while programs write to them.
+    fn measure_caches(&self) -> Result<(), StoreError> {
+        for item in self.query(items)?.iter().filter(|item| item.kind == Kind::Cache) {
+            let bytes = cache_mount::cache_bytes(&self.kind_path(Kind::Cache, &item.id));
+            self.query(|index| {
+                let update = "UPDATE item SET len = ? WHERE kind = ? AND id = ?";
+                index.execute(update, (bytes as i64, Kind::Cache, item.id))
+            })?;
+        }
+        Ok(())
+    }
+
     /// Removes things with their rows, unless they are in use or were used since they were chosen.
     fn remove_items(&self, batch: &[Candidate], pruned: &mut Pruned) -> Result<(), StoreError> {
         let path = self.root.join(index::FILE);
@@ -194,7 +215,11 @@ impl Store {
             index.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::index(&path))?;
         for item in batch {
             let from = self.kind_path(item.kind, &item.id);
-            let unused = if item.kind == Kind::Snapshot { lock_unused(&from) } else { Some(None) };
+            let unused = match item.kind {
+                Kind::Snapshot => lock_unused(&from),
+                Kind::Cache => cache_mount::lock_unused(&from),
+                Kind::Blob | Kind::Fragment => Some(None),
+            };
             let Some(_unused) = unused else { continue };
             let delete = "DELETE FROM item WHERE kind = ? AND id = ? AND used = ?";
             let deleted = transaction.execute(delete, (item.kind, item.id, item.used));
@@ -202,7 +227,7 @@ impl Store {
                 continue;
             }
             let removed = match item.kind {
-                Kind::Snapshot => fs::rename(&from, rubbish.path().join(pruned.items.to_string())),
+                Kind::Snapshot | Kind::Cache => fs::rename(&from, rubbish.path().join(pruned.items.to_string())),
                 Kind::Blob | Kind::Fragment => fs::remove_file(&from),
             };
             match removed {
@@ -221,6 +246,7 @@ impl Store {
         let known: BTreeSet<_> = self.query(items)?.iter().map(|item| self.kind_path(item.kind, &item.id)).collect();
         let shards = |directory: &str| list(&self.root.join(directory)).into_iter().flat_map(|shard| list(&shard));
         let found = shards("blobs/sha256").chain(shards("fragments")).chain(list(&self.root.join("snapshots")));
+        let found = found.chain(list(&self.root.join("caches")));
         for path in found.filter(|path| !known.contains(path)) {
             let Ok(meta) = path.symlink_metadata() else { continue };
             let is_young = young.is_some_and(|limit| meta.modified().is_ok_and(|modified| modified > limit));

@@ -79,19 +79,21 @@ fn du(json: bool, session: &Session<'_>) -> Result<Exit, BuildError> {
             "blobs": usage.blobs,
             "fragments": usage.fragments,
             "snapshots": usage.snapshots,
+            "caches": usage.caches,
             "memos": usage.memos,
         });
         print(&object.to_string())?;
         return Ok(Exit::Fine);
     }
     let row = |name: &str, of: UsageOf| vec![name.to_owned(), of.count.to_string(), bytes(of.bytes)];
-    let total = [usage.images, usage.blobs, usage.fragments, usage.snapshots, usage.memos];
+    let total = [usage.images, usage.blobs, usage.fragments, usage.snapshots, usage.caches, usage.memos];
     let rows = [
         vec!["KIND".to_owned(), "COUNT".to_owned(), "SIZE".to_owned()],
         row("images with a name", usage.images),
         row("other blobs", usage.blobs),
         row("unpacked packages", usage.fragments),
         row("unpacked layers", usage.snapshots),
+        row("caches of steps", usage.caches),
         row("results", usage.memos),
         row("total", UsageOf { count: total.iter().map(|of| of.count).sum(), bytes: usage.bytes() }),
     ];

@@ -83,6 +83,7 @@ fn an_empty_store_is_shown_and_pruned() {
          other blobs             0   0 B\n\
          unpacked packages       0   0 B\n\
          unpacked layers         0   0 B\n\
+         caches of steps         0   0 B\n\
          results                 0   0 B\n\
          total                   0   0 B\n"
     );
