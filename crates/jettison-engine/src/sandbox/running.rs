@@ -70,6 +70,7 @@ impl Sandbox {
             stdout,
             stderr,
             terminal,
+            kills,
             _relays: relays,
             asking: Mutex::new(()),
             exit: Mutex::new(None),
