@@ -1,0 +1,187 @@
+//! A whole Dockerfile: its text, its instructions, its stages and what is wrong with it.
+
+use crate::expand::Escape;
+use crate::instruction::{From, Instruction, InstructionKind};
+use crate::problem::{Problem, ProblemKind, Problems, Severity};
+use crate::source::{LineIndex, Position, Span};
+use crate::syntax::{Directive, DirectiveName, Node, Reader, Syntax, Token};
+use std::ops::Range;
+
+/// A Dockerfile. It holds its text, byte for byte, so that [`Dockerfile::print`] gives back what was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dockerfile {
+    source: String,
+    lines: LineIndex,
+    syntax: Syntax,
+    stages: Vec<Stage>,
+    problems: Vec<Problem>,
+}
+
+/// A build stage: a `FROM` and what follows it up to the next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// Its number, from 0.
+    pub index: usize,
+    /// Its name in lower case. Names are the same whatever their case.
+    pub name: Option<String>,
+    /// Its `FROM`.
+    pub from: From,
+    /// The instructions behind `FROM`, as indices into [`Dockerfile::instructions`].
+    pub body: Range<usize>,
+    /// From its `FROM` to the end of its last instruction.
+    pub span: Span,
+}
+
+impl Dockerfile {
+    /// Reads a Dockerfile. This never fails: what is wrong is in [`Dockerfile::problems`].
+    pub fn parse(text: &str) -> Self {
+        let lines = LineIndex::new(text);
+        let mut problems = Problems::new(text, &lines);
+        let syntax = Reader::new(text, &mut problems).read();
+        let stages = stages(&syntax.instructions);
+        let above = stages.first().map_or(syntax.instructions.len(), |stage| stage.body.start - 1);
+        for instruction in &syntax.instructions[..above] {
+            if let Some(keyword) = crate::instruction::keyword(&instruction.keyword).filter(|&keyword| keyword != "ARG")
+            {
+                problems.error(ProblemKind::BeforeFrom { instruction: keyword }, instruction.keyword.span());
+            }
+        }
+        if stages.is_empty() {
+            problems.error(ProblemKind::NoStage, Span::new(text.len(), text.len()));
+        }
+        let problems = problems.finish();
+        Self { source: text.to_owned(), lines, syntax, stages, problems }
+    }
+
+    /// Reads an `ONBUILD` trigger from the configuration of an image: one instruction, with no `FROM` above it.
+    pub fn parse_trigger(text: &str) -> Result<Instruction, Problem> {
+        let lines = LineIndex::new(text);
+        let mut problems = Problems::new(text, &lines);
+        let mut instructions = Reader::new(text, &mut problems).read().instructions;
+        let instruction = instructions.pop().filter(|_| instructions.is_empty());
+        if instruction.is_none() {
+            problems.error(ProblemKind::NotOneTrigger, Span::new(0, text.len()));
+        }
+        let error = problems.finish().into_iter().find(|problem| problem.severity == Severity::Error);
+        match (instruction, error) {
+            (Some(instruction), None) => Ok(instruction),
+            (None, None) => Err(Problem {
+                kind: ProblemKind::NotOneTrigger,
+                severity: Severity::Error,
+                span: Span::default(),
+                position: Position { line: 1, column: 1 },
+            }),
+            (_, Some(error)) => Err(error),
+        }
+    }
+
+    /// The text that was read.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// The text, put together from its tokens.
+    pub fn print(&self) -> String {
+        self.tokens().iter().map(|token| &self.source[token.span.range()]).collect()
+    }
+
+    /// The bytes of `span`.
+    pub fn text(&self, span: Span) -> &str {
+        self.source.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// The escape character.
+    pub fn escape(&self) -> Escape {
+        self.syntax.escape
+    }
+
+    /// The directives at the top, in order.
+    pub fn directives(&self) -> &[Directive] {
+        &self.syntax.directives
+    }
+
+    /// The directive of this name.
+    pub fn directive(&self, name: DirectiveName) -> Option<&Directive> {
+        self.directives().iter().find(|directive| directive.name == name)
+    }
+
+    /// The instructions, in order.
+    pub fn instructions(&self) -> &[Instruction] {
+        &self.syntax.instructions
+    }
+
+    /// The stages, in order.
+    pub fn stages(&self) -> &[Stage] {
+        &self.stages
+    }
+
+    /// The stage of this name, whatever its case. Of two with one name the last counts.
+    pub fn stage(&self, name: &str) -> Option<&Stage> {
+        let name = name.to_lowercase();
+        self.stages.iter().rev().find(|stage| stage.name.as_ref() == Some(&name))
+    }
+
+    /// The `FROM` of a stage, as an instruction.
+    pub fn head(&self, stage: &Stage) -> &Instruction {
+        &self.instructions()[stage.body.start - 1]
+    }
+
+    /// The instructions of a stage behind its `FROM`.
+    pub fn body(&self, stage: &Stage) -> &[Instruction] {
+        &self.instructions()[stage.body.clone()]
+    }
+
+    /// The instructions above the first `FROM`, which are all `ARG` in a file without errors.
+    pub fn preamble(&self) -> &[Instruction] {
+        &self.instructions()[..self.stages.first().map_or(self.instructions().len(), |stage| stage.body.start - 1)]
+    }
+
+    /// What is wrong with it, in the order of the file.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// The first problem that keeps anything from being built.
+    pub fn error(&self) -> Option<&Problem> {
+        self.problems.iter().find(|problem| problem.severity == Severity::Error)
+    }
+
+    /// Its lines: directives, comments, blank lines and instructions.
+    pub fn nodes(&self) -> &[Node] {
+        &self.syntax.nodes
+    }
+
+    /// Its bytes, each in one token.
+    pub fn tokens(&self) -> &[Token] {
+        &self.syntax.tokens
+    }
+
+    /// The line and column of the byte at `offset`.
+    pub fn position(&self, offset: usize) -> Position {
+        self.lines.position(&self.source, offset)
+    }
+
+    /// The text of a line (from 1), without its end.
+    pub fn line(&self, line: usize) -> Option<&str> {
+        self.lines.line(&self.source, line)
+    }
+}
+
+fn stages(instructions: &[Instruction]) -> Vec<Stage> {
+    let mut stages: Vec<Stage> = Vec::new();
+    for (at, instruction) in instructions.iter().enumerate() {
+        if let InstructionKind::From(from) = &instruction.kind {
+            stages.push(Stage {
+                index: stages.len(),
+                name: from.name.as_ref().map(|name| name.to_lowercase()),
+                from: from.clone(),
+                body: at + 1..at + 1,
+                span: instruction.span,
+            });
+        } else if let Some(stage) = stages.last_mut() {
+            stage.body.end = at + 1;
+            stage.span.end = instruction.span.end;
+        }
+    }
+    stages
+}
