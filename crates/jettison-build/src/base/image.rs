@@ -24,7 +24,7 @@ use crate::layers::MadeLayer;
 use crate::lockfile::{LockedImage, LockedPackage, LockedPackages};
 use crate::part::Owner;
 use crate::report::OwnerKind;
-use crate::run::layers::{Unpacked, unpack_layers};
+use crate::rootfs::{self, Unpacked};
 use crate::system::not_locked;
 
 /// Where programs are looked for in an image that says nothing about it.
@@ -84,7 +84,7 @@ impl BaseImage {
 
     /// Its directories and the owners of what is in them.
     pub(crate) fn unpack(&self, job: &Job<'_>) -> Result<Unpacked, BuildError> {
-        unpack_layers(job.store, &self.open(job)?).context(&self.place)
+        rootfs::of_image(job.store, &self.open(job)?).context(&self.place)
     }
 
     /// What of the store it consists of.
@@ -166,7 +166,7 @@ impl Base {
                     env,
                 },
                 scan,
-                unpacked: Arc::new(unpack_layers(job.store, &image).context(&name)?),
+                unpacked: Arc::new(rootfs::of_image(job.store, &image).context(&name)?),
             }),
         })
     }

@@ -225,7 +225,7 @@ pub struct Roots {
     /// The directories.
     pub paths: Vec<PathBuf>,
     held: Vec<Snapshot>,
-    _image: Option<std::sync::Arc<crate::run::layers::Unpacked>>,
+    _image: Option<std::sync::Arc<rootfs::Unpacked>>,
 }
 
 impl Roots {

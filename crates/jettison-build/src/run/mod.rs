@@ -1,14 +1,13 @@
 //! Running an image in the sandbox, as it says itself and as the user wants it.
 //!
 //! 1. [`check_platform`] refuses an image for another machine.
-//! 2. [`layers`] unpacks it.
+//! 2. [`rootfs`] unpacks it.
 //! 3. [`account`] finds its user.
 //! 4. [`start`] puts the rest together, from the config and the [`RunRequest`], and starts it.
 //!
 //! What the program writes into the image is in memory, and gone with it.
 
 mod account;
-pub(crate) mod layers;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,6 +20,7 @@ use jettison_oci::types::{ContainerConfig, Platform};
 use jettison_tree::TreePath;
 
 use crate::error::{BuildError, Context as _};
+use crate::rootfs;
 
 /// The most that the program can write into the image. Bytes.
 const CHANGES: u64 = 4 << 30;
@@ -76,7 +76,7 @@ pub struct Started {
     pub running: Running,
     /// The number of the signal that asks it to stop.
     pub stop_signal: i32,
-    _held: layers::Held,
+    _held: rootfs::Held,
 }
 
 /// Refuses an image that this machine cannot run.
@@ -104,7 +104,7 @@ pub fn start(store: &Arc<Store>, image: &Image, request: RunRequest) -> Result<S
         None => SIGTERM,
     };
 
-    let mut unpacked = layers::unpack_layers(store, image)?;
+    let mut unpacked = rootfs::of_image(store, image)?;
     let user = request.user.as_deref().unwrap_or(&config.user);
     let [passwd, group] = ["passwd", "group"].map(|name| account::read_etc(&unpacked.lower, name));
     let account = account::resolve(user, &passwd, &group)?;
