@@ -62,6 +62,26 @@ impl Ignore {
         Ok(Self { patterns })
     }
 
+    /// Takes patterns that stand in no file, such as those of `--exclude` (moby/patternmatcher `New`): there are no comments, and
+    /// a leading `/` matches nothing. The line of an error is the place of the pattern, from 1.
+    pub fn from_patterns<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, IgnoreError> {
+        let mut parsed = Vec::new();
+        for (index, pattern) in patterns.into_iter().enumerate() {
+            let error = |why| IgnoreError { line: index + 1, pattern: pattern.to_owned(), why };
+            if pattern.trim().is_empty() {
+                continue;
+            }
+            let cleaned = clean(pattern.trim());
+            let (negated, glob) = match cleaned.strip_prefix('!') {
+                Some("") => return Err(error("excludes nothing: a path must follow the `!`")),
+                Some(glob) => (true, glob),
+                None => (false, cleaned.as_str()),
+            };
+            parsed.push(Pattern { negated, ..Pattern::parse(glob).map_err(error)? });
+        }
+        Ok(Self { patterns: parsed })
+    }
+
     /// Whether the file or directory at `path` (relative, `/` between components) is left out of the context.
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
@@ -416,6 +436,16 @@ mod tests {
             let ignore = Ignore::parse(patterns).unwrap();
             assert_eq!(ignore.matches(path), expected, "{patterns:?} on {path:?}");
         }
+    }
+
+    #[test]
+    fn patterns_of_an_option_are_taken_as_they_are() {
+        let matches = |patterns: &[&str], path: &str| Ignore::from_patterns(patterns.iter().copied()).unwrap().matches(path);
+        assert!(matches(&["*.md"], "a.md") && matches(&[" docs/ ", ""], "docs/x") && matches(&["#x"], "#x"));
+        assert!(!matches(&["/a"], "a") && !matches(&["*.md", "!a.md"], "a.md"));
+        assert!(matches(&["**", "!a/*.md"], "a/b") && !matches(&["**", "!a/*.md"], "a/b.md"));
+        assert_eq!(Ignore::from_patterns(["a", "!"]).unwrap_err().line, 2);
+        assert!(Ignore::from_patterns(["["]).is_err());
     }
 
     #[test]
