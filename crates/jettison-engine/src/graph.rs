@@ -40,6 +40,12 @@ pub trait Operation: Send + Sync {
     fn is_cached(&self) -> bool {
         true
     }
+
+    /// Whether it runs although its result is known. The new result is kept in place of the old one, and what depends on
+    /// it counts as known only by what comes out.
+    fn is_renewed(&self) -> bool {
+        false
+    }
 }
 
 /// The result of a step: a value, and what it refers to in the store.
@@ -303,9 +309,20 @@ impl StageGraph {
         &self.steps[id.index()]
     }
 
+    /// Which steps are renewed, or depend on one that is.
+    fn renewed(&self) -> Vec<bool> {
+        let mut renewed: Vec<bool> = Vec::with_capacity(self.steps.len());
+        for step in &self.steps {
+            let below = step.dependencies.iter().any(|dependency| renewed[dependency.index()]);
+            renewed.push(below || step.operation.is_renewed());
+        }
+        renewed
+    }
+
     /// Finds what is known, from the targets down, and what has to run.
     fn look_up(&self, solver: &Solver<'_>, targets: &[StepId]) -> Result<State, StoreError> {
         let mut state = State::default();
+        let renewed = self.renewed();
         let mut open: Vec<_> = targets.iter().rev().copied().collect();
         let mut seen = BTreeSet::new();
         while let Some(id) = open.pop() {
@@ -314,6 +331,7 @@ impl StageGraph {
             }
             let step = self.step(id);
             if step.operation.is_cached()
+                && !renewed[id.index()]
                 && let Some(output) = solver.store.memo_get(&step.key)?
             {
                 solver.events.event(Event::StepCached { id, name: Arc::clone(&step.name) });
@@ -417,6 +435,7 @@ impl Run<'_> {
         let by_content =
             if inputs.is_empty() || !operation.is_cached() { None } else { Some(content_key(&**operation, inputs)?) };
         if let Some(by_content) = &by_content
+            && !operation.is_renewed()
             && let Some(output) = solver.store.memo_get::<Output>(by_content)?
         {
             solver.store.memo_put(key, &output, &Vec::from_iter(output.refs()))?;

@@ -149,3 +149,44 @@ fn a_cancelled_solve_runs_nothing() {
     assert!(matches!(graph.solve(&solver, &[d]), Err(SolveError::Cancelled)));
     assert_eq!(runs.load(Ordering::Relaxed), 0);
 }
+
+/// Its result is the number of times that it ran, or always the same.
+struct Counts {
+    runs: Arc<AtomicUsize>,
+    renew: bool,
+    fixed: bool,
+}
+
+impl Operation for Counts {
+    fn key(&self) -> CacheKey {
+        CacheKey::builder("counts").finish()
+    }
+
+    fn run(&self, _: &Context<'_>, _: &[Arc<Output>]) -> Result<Output, BoxError> {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        Output::new(&if self.fixed { 0 } else { run })
+    }
+
+    fn is_renewed(&self) -> bool {
+        self.renew
+    }
+}
+
+#[test]
+fn what_is_renewed_runs_again_and_its_result_is_kept() {
+    for (fixed, above_runs) in [(false, 2), (true, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let (below, above) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let solve = |renew| {
+            let mut graph = StageGraph::new();
+            let first = graph.add("first", &[], Counts { runs: Arc::clone(&below), renew, fixed });
+            let second = graph.add("second", &[first], Counts { runs: Arc::clone(&above), renew: false, fixed: false });
+            let solver = Solver { store: &store, events: &Silent, workers: 1, cancel: &Cancel::default() };
+            graph.solve(&solver, &[second]).unwrap()[0].get::<usize>().unwrap()
+        };
+        let results = [solve(false), solve(false), solve(true), solve(false)];
+        assert_eq!(results, [0, 0, above_runs - 1, above_runs - 1], "{fixed}");
+        assert_eq!((below.load(Ordering::Relaxed), above.load(Ordering::Relaxed)), (2, above_runs));
+    }
+}
