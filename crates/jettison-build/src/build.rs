@@ -286,7 +286,18 @@ impl Flow<'_> {
             locked_only: request.locked,
             upgrade: request.upgrade,
         };
-        let (base, archives) = job.stop("base", || base::choose(&choosing, &source))?;
+        let indexes = Indexes::new(
+            job.machine,
+            request.index_url.clone(),
+            request.extra_index_urls.clone(),
+            request.find_links.clone(),
+        );
+        let expect_resolution = || match (&request.uv, request.locked) {
+            (None, false) => resolve::expect_resolution(job, project, &indexes),
+            _ => None,
+        };
+        let (chosen, _held) = job.stop("base", || Ok(job.both(|| base::choose(&choosing, &source), expect_resolution)))?;
+        let (base, archives) = chosen?;
         match &base.image {
             None => {
                 lock.base.insert(platform_name.clone(), base.packages.clone());
@@ -299,14 +310,6 @@ impl Flow<'_> {
         }
         let (base_plan, unreached) = base.layer(account, trim)?;
         let base_plans = if base_plan.is_empty() { Vec::new() } else { vec![base_plan.clone()] };
-        let base_layers = self.make_layers(base_plans)?;
-
-        let indexes = Indexes::new(
-            job.machine,
-            request.index_url.clone(),
-            request.extra_index_urls.clone(),
-            request.find_links.clone(),
-        );
         let native = target.arch.as_str() == job.machine.machine;
         let tools_root = match native {
             true => base.root(job)?,
@@ -323,12 +326,15 @@ impl Flow<'_> {
             upgrade: request.upgrade,
         };
         let tags = Tags::for_target(&base.interpreter.target(target.arch));
-        let locked = job.stop("resolve", || self.locked(project, &resolver, &tags))?;
+        let resolve = || job.stop("resolve", || self.locked(project, &resolver, &tags));
+        let (locked, base_layers) = job.both(resolve, || self.make_layers(base_plans));
+        let (locked, base_layers) = (locked?, base_layers?);
 
         let no_builds = BTreeMap::new();
         let builder = Builder {
             job,
             base: &base,
+            root: &tools_root,
             archives: &archives,
             resolver: &resolver,
             asked: settings.build_packages.as_ref().unwrap_or(&no_builds),

@@ -15,7 +15,7 @@ use crate::lockfile::{LockedPackage, LockedPackages};
 use crate::part::{Owner, Part};
 use crate::report::OwnerKind;
 use crate::settings::Trim;
-use crate::unpack::{UnpackDeb, Use};
+use crate::unpack::UnpackDeb;
 
 /// Chooses the closure of `roots`, without what is in `below` already, and without what is `not_needed` unless it is asked for. Where a package was locked before, its version is kept as
 /// long as that is possible.
@@ -94,7 +94,7 @@ pub fn unpack(job: &Job<'_>, packages: &[LockedPackage], trim: Trim) -> Result<V
     let steps: Vec<_> = packages
         .iter()
         .map(|package| {
-            let operation = UnpackDeb { owner: owner(package), digest: package.digest, use_of: Use::Image(trim) };
+            let operation = UnpackDeb { owner: owner(package), digest: package.digest, trim };
             graph.add(format!("unpack {}", package.name), &[], operation)
         })
         .collect();

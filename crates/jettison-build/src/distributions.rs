@@ -1,7 +1,8 @@
 //! The distributions of an image: from what is locked to installed files.
 //!
 //! 1. Every file is brought into the store: by its URL, from its path, or found on the pages of an index by its hash.
-//! 2. What has no wheel is built from source. 3. Each wheel is installed into a part of its own.
+//! 2. Where something has no wheel, what builds take ([`Builder`]) is fetched and unpacked meanwhile.
+//! 3. One graph builds what has no wheel and installs each wheel into a part of its own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +20,7 @@ use crate::job::Job;
 use crate::lockfile::{LockedPackages, LockedSdist};
 use crate::part::Part;
 use crate::sdist::source::Source;
-use crate::sdist::{Builder, Prepared, solve_with_retries};
+use crate::sdist::{Builder, Environment, Prepared, solve_with_retries};
 use crate::settings::Trim;
 use crate::unpack::{UnpackWheel, WheelFile};
 
@@ -59,36 +60,47 @@ pub fn install(
 ) -> Result<Installed, BuildError> {
     let scratch = job.store.scratch()?;
     let chosen = choose_files(job, locked, tags, indexes)?;
-    let wanted: Vec<Wanted> = chosen.iter().filter_map(|(_, file)| file.as_ref()?.wanted.clone()).collect();
-    fetch_all(job, &wanted)?;
-    let mut ready = Vec::new();
-    for (one, file) in &chosen {
-        ready.push((*one, make_ready(job, one, file.as_ref(), scratch.path())?));
-    }
     let label = |one: &Locked| match &one.version {
         Some(version) => format!("{} {version}", one.name),
         None => one.name.to_string(),
     };
-    let has_source = ready.iter().any(|(_, ready)| matches!(ready, Ready::Source(_)));
-    if has_source && builder.base.machine.arch.as_str() != job.machine.machine {
-        let names: Vec<String> =
-            ready.iter().filter(|(_, ready)| matches!(ready, Ready::Source(_))).map(|(one, _)| label(one)).collect();
+    let built: Vec<&Locked> = chosen.iter().filter(|(_, file)| is_built(file.as_ref())).map(|(one, _)| *one).collect();
+    if !built.is_empty() && builder.base.machine.arch.as_str() != job.machine.machine {
         return Err(BuildError::new(format!(
             "{} must be built from source, which takes a machine of the target's kind ({})",
-            names.join(", "),
+            built.iter().map(|one| label(one)).collect::<Vec<_>>().join(", "),
             builder.base.machine.arch
         ))
         .hint("build on such a machine, or take distributions that have wheels for it"));
     }
-    let tools = if has_source { Some(builder.tools(before.tools)?) } else { None };
-    let mut prepared: Vec<Prepared> = Vec::new();
-    if let Some(tools) = &tools {
-        crate::choose::fetch(job, builder.archives.mirrors(), &tools.package)?;
-        for (one, ready) in &ready {
-            if let Ready::Source(source) = ready {
-                let locked = before.sdists.and_then(|sdists| sdists.get(&label(one)));
-                prepared.push(builder.prepare(one.name.as_str(), source.clone(), tools, locked)?);
+    let locked_build = |one: &Locked| before.sdists.and_then(|sdists| sdists.get(&label(one)));
+    let builds: Vec<_> = built.iter().map(|one| (one.name.as_str(), locked_build(one))).collect();
+    let files = || -> Result<(Vec<(&Locked, Ready)>, Vec<(&str, Environment)>), BuildError> {
+        let wanted: Vec<Wanted> = chosen.iter().filter_map(|(_, file)| file.as_ref()?.wanted.clone()).collect();
+        fetch_all(job, &wanted)?;
+        let (mut ready, mut environments) = (Vec::new(), Vec::new());
+        for (one, file) in &chosen {
+            let file = make_ready(job, one, file.as_ref(), scratch.path())?;
+            if let Ready::Source(source) = &file {
+                let environment = builder.environment(one.name.as_str(), source.clone(), locked_build(one))?;
+                environments.push((one.name.as_str(), environment));
             }
+            ready.push((*one, file));
+        }
+        Ok((ready, environments))
+    };
+    let (files, rooms) = if builds.is_empty() {
+        (files(), None)
+    } else {
+        let (files, rooms) = job.both(files, || builder.rooms(before.tools, &builds));
+        (files, Some(rooms))
+    };
+    let (ready, environments) = files?;
+    let rooms = rooms.transpose()?;
+    let mut prepared: Vec<Prepared> = Vec::new();
+    for (name, environment) in environments {
+        if let Some(rooms) = &rooms {
+            prepared.push(builder.prepare(name, environment, rooms)?);
         }
     }
     let layout = builder.base.interpreter.layout()?;
@@ -112,7 +124,8 @@ pub fn install(
                 Ready::Source(_) => {
                     let prepared = prepared.iter().find(|prepared| prepared.name == one.name.as_str());
                     let Some(prepared) = prepared else { continue };
-                    let built = builder.add_steps(&mut graph, prepared);
+                    let Some(rooms) = &rooms else { continue };
+                    let built = builder.add_steps(&mut graph, prepared, &rooms.tools);
                     graph.add(format!("install {}", one.name), &[built], unpack(None))
                 }
             };
@@ -120,8 +133,8 @@ pub fn install(
         }
         (graph, targets)
     };
-    let outputs = match &tools {
-        Some(tools) => solve_with_retries(builder, &mut prepared, tools, rebuild)?,
+    let outputs = match &rooms {
+        Some(rooms) => solve_with_retries(builder, &mut prepared, &rooms.tools, rebuild)?,
         None => {
             let (graph, targets) = rebuild(&[]);
             job.solve(&graph, &targets)?
@@ -131,12 +144,12 @@ pub fn install(
         outputs.iter().map(|output| Part::open(job.store, output.get()?)).collect::<Result<Vec<_>, BuildError>>()?;
     parts.sort_by(|a, b| a.facts.owner.cmp(&b.facts.owner));
     let mut sdists = BTreeMap::new();
-    for (one, _) in ready.iter().filter(|(_, ready)| matches!(ready, Ready::Source(_))) {
+    for one in built {
         if let Some(prepared) = prepared.iter().find(|prepared| prepared.name == one.name.as_str()) {
-            sdists.insert(label(one), prepared.locked.clone());
+            sdists.insert(label(one), prepared.locked());
         }
     }
-    Ok(Installed { parts, sdists, tools })
+    Ok(Installed { parts, sdists, tools: rooms.map(|rooms| rooms.tools) })
 }
 
 /// A file of a distribution, chosen.
@@ -145,6 +158,11 @@ struct Chosen {
     subdirectory: Option<String>,
     /// What to fetch; `None` for what is on this machine.
     wanted: Option<Wanted>,
+}
+
+/// Whether a distribution is built from source: it has no file, or one that is no wheel.
+fn is_built(file: Option<&Chosen>) -> bool {
+    file.is_none_or(|file| !file.artifact.is_wheel())
 }
 
 /// Finds out where the file of each distribution is. Directories and repositories have none.

@@ -104,6 +104,18 @@ impl<'a> Job<'a> {
         lock(&self.warnings).clone()
     }
 
+    /// Does two things at the same time.
+    pub fn both<A, B: Send>(&self, one: impl FnOnce() -> A, other: impl FnOnce() -> B + Send) -> (A, B) {
+        std::thread::scope(|scope| {
+            let other = scope.spawn(other);
+            let one = one();
+            match other.join() {
+                Ok(other) => (one, other),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// Does `work` for each item on as many threads as the job may use, at most `limit`. The results stand in the order of
     /// the items. After the first error no new item is begun; of several errors the one of the earliest item is returned.
     pub fn each<'i, I: Sync, T: Send>(

@@ -17,7 +17,8 @@ use jettison_python::NormalizedName;
 use jettison_python::lock::{Lock, inputs};
 use jettison_python::project::{DependencySource, LockKind, Project};
 use jettison_python::requirements::Requirements;
-use jettison_tree::Digest;
+use jettison_python::wheel::InstallLayout;
+use jettison_tree::{Digest, TreePath};
 
 use crate::base::Roots;
 use crate::error::{BuildError, Context as _};
@@ -169,7 +170,7 @@ impl Resolver<'_> {
                 "/.jettison/uv"
             }
             None => {
-                root = root.under(self.pinned_uv(job)?);
+                root = root.under(pinned_uv(job, self.indexes)?);
                 "/usr/local/bin/uv"
             }
         };
@@ -210,8 +211,9 @@ impl Resolver<'_> {
         let (env, more) = environment(job);
         mounts.extend(more);
         let network = !job.http.options().offline;
-        let tool =
-            Tool { lower: root.paths.clone(), upper: None, argv, env, cwd: directory.to_owned(), mounts, network };
+        let cwd = directory.to_owned();
+        // It prints the lock that it writes.
+        let tool = Tool { lower: root.paths.clone(), upper: None, argv, env, cwd, mounts, network, quiet: true };
         let done = tool.run(|line| progress.log(line))?;
         if !done.status.success() {
             return Err(failed(&done.output));
@@ -227,36 +229,50 @@ impl Resolver<'_> {
             _ => vec!["setup.py".to_owned()],
         }
     }
+}
 
-    /// A directory with `usr/local/bin/uv`.
-    fn pinned_uv(&self, job: &Job<'_>) -> Result<Snapshot, BuildError> {
-        let (_, filename, hex) = UV.iter().find(|(machine, ..)| *machine == job.machine.machine).ok_or_else(|| {
-            BuildError::new(format!("no resolver is known for {}", job.machine.machine))
-                .hint("give a uv of your own with --uv, or lock the project elsewhere")
-        })?;
-        let digest = Digest::from_hex(hex).map_err(|error| BuildError::new(error.to_string()))?;
-        if !job.store.has(digest)? {
-            let files = page(job, self.indexes.default_url(), "uv")?;
-            let file = files.iter().find(|file| file.filename == *filename);
-            let url = file.map(|file| file.url.clone()).ok_or_else(|| {
-                BuildError::new(format!(
-                    "{} does not have {filename}, which resolves dependencies",
-                    self.indexes.default_url()
-                ))
-                .hint("give a uv of your own with --uv, or commit a lock")
-            })?;
-            fetch_all(job, &[Wanted { name: (*filename).to_owned(), urls: vec![url], digest, size: None }])?;
-        }
-        // It is static: no C library matters to it.
-        let layout = Interpreter::debian(self.interpreter.version.clone(), (2, 0))?.layout()?;
-        let file = Some(WheelFile { filename: (*filename).to_owned(), digest });
-        let mut graph = StageGraph::new();
-        let unpack = UnpackWheel { name: "uv".to_owned(), file, layout, trim: Trim::None, direct_url: None };
-        let id = graph.add("unpack uv", &[], unpack);
-        let outputs = job.solve(&graph, &[id])?;
-        let part = Part::open(job.store, outputs[0].get()?)?;
-        rootfs::of_parts(job.store, [&part], &[])
+/// Brings the resolver into the store, where the project will surely need it: it has no lock of any kind. Whether that works out does not
+/// matter yet.
+pub fn expect_resolution(job: &Job<'_>, project: &Project, indexes: &Indexes) -> Option<Snapshot> {
+    let variable = |name: &str| job.machine.vars.get(name).cloned();
+    let has_lock = !matches!(Lock::read(project, &variable), Ok(None));
+    if has_lock || matches!(project.declared_source, DependencySource::None | DependencySource::Lock(..)) {
+        return None;
     }
+    pinned_uv(job, indexes).ok()
+}
+
+/// A directory with `usr/local/bin/uv`.
+fn pinned_uv(job: &Job<'_>, indexes: &Indexes) -> Result<Snapshot, BuildError> {
+    let (_, filename, hex) = UV.iter().find(|(machine, ..)| *machine == job.machine.machine).ok_or_else(|| {
+        BuildError::new(format!("no resolver is known for {}", job.machine.machine))
+            .hint("give a uv of your own with --uv, or lock the project elsewhere")
+    })?;
+    let digest = Digest::from_hex(hex).map_err(|error| BuildError::new(error.to_string()))?;
+    if !job.store.has(digest)? {
+        let files = page(job, indexes.default_url(), "uv")?;
+        let file = files.iter().find(|file| file.filename == *filename);
+        let url = file.map(|file| file.url.clone()).ok_or_else(|| {
+            BuildError::new(format!("{} does not have {filename}, which resolves dependencies", indexes.default_url()))
+                .hint("give a uv of your own with --uv, or commit a lock")
+        })?;
+        fetch_all(job, &[Wanted { name: (*filename).to_owned(), urls: vec![url], digest, size: None }])?;
+    }
+    // It is static, and no interpreter runs it.
+    let layout = InstallLayout {
+        site_packages: TreePath::parse("usr/local/share/uv")?,
+        scripts: TreePath::parse("usr/local/bin")?,
+        headers: TreePath::parse("usr/local/include")?,
+        data: TreePath::parse("usr/local")?,
+        python: String::new(),
+    };
+    let file = Some(WheelFile { filename: (*filename).to_owned(), digest });
+    let mut graph = StageGraph::new();
+    let unpack = UnpackWheel { name: "uv".to_owned(), file, layout, trim: Trim::None, direct_url: None };
+    let id = graph.add("unpack uv", &[], unpack);
+    let outputs = job.solve(&graph, &[id])?;
+    let part = Part::open(job.store, outputs[0].get()?)?;
+    rootfs::of_parts(job.store, [&part], &[])
 }
 
 /// What uv reads of the user's: its variables, its configuration, credentials, certificates.

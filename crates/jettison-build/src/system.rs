@@ -12,7 +12,7 @@ use jettison_tree::{Content, Entry, Node, TreePath};
 
 use crate::application::Application;
 use crate::archive::{Archive, Mirrors};
-use crate::base::{self, Base, made_alternatives};
+use crate::base::{self, Base, made_alternatives, records};
 use crate::choose;
 use crate::error::BuildError;
 use crate::interpreter::Machine;
@@ -33,7 +33,7 @@ pub struct Archives<'a> {
     mirrors: Mirrors,
     suite: String,
     machine: Machine,
-    open: std::cell::OnceCell<Archive>,
+    open: std::sync::OnceLock<Archive>,
     /// What the base is, where it is none that Debian's packages fit.
     other: Option<String>,
 }
@@ -41,7 +41,7 @@ pub struct Archives<'a> {
 impl<'a> Archives<'a> {
     /// The archive of this suite and machine.
     pub fn new(job: &'a Job<'a>, mirrors: Mirrors, suite: &str, machine: Machine) -> Self {
-        Self { job, mirrors, suite: suite.to_owned(), machine, open: std::cell::OnceCell::new(), other: None }
+        Self { job, mirrors, suite: suite.to_owned(), machine, open: std::sync::OnceLock::new(), other: None }
     }
 
     /// No archive: nothing of Debian's fits a base that is `other`.
@@ -296,6 +296,10 @@ pub fn libraries_layer(
     if !has_ldconfig && let Some(stub) = ldconfig_stub(base.machine.abi, libraries.linked.listing.as_bytes()) {
         let path = TreePath::parse("usr/sbin/ldconfig")?;
         layer.replace(Entry::file(path, Content::from_bytes(stub), true), &Owner::image());
+    }
+    if trim != Trim::None {
+        let parts: Vec<&Part> = base.parts.iter().chain(&libraries.parts).collect();
+        records::settle(&mut layer, Some(below), &parts, &libraries.packages.roots)?;
     }
     layer.drop_empty_directories(|_| false);
     Ok(layer)

@@ -27,6 +27,8 @@ pub struct Tool {
     pub mounts: Vec<Mount>,
     /// Whether it may use the network of this machine.
     pub network: bool,
+    /// Whether what it writes to its standard output is for nobody.
+    pub quiet: bool,
 }
 
 /// What became of a program.
@@ -34,7 +36,7 @@ pub struct Tool {
 pub struct ToolOutput {
     /// How it ended.
     pub status: ExitStatus,
-    /// The end of what it wrote, standard output and error together.
+    /// The end of what it wrote, standard error and, unless it was quiet, output together.
     pub output: String,
 }
 
@@ -52,7 +54,7 @@ impl Tool {
         spec.cwd = self.cwd;
         spec.mounts = self.mounts;
         spec.network = if self.network { Network::Host } else { Network::None };
-        spec.stdout = Stdio::File(write.try_clone()?.into());
+        spec.stdout = if self.quiet { Stdio::Null } else { Stdio::File(write.try_clone()?.into()) };
         spec.stderr = Stdio::File(write.into());
         let running = Sandbox::spawn(spec)?;
         let mut output = String::new();

@@ -31,17 +31,8 @@ pub struct UnpackDeb {
     pub owner: Owner,
     /// The blob.
     pub digest: Digest,
-    /// What it is for.
-    pub use_of: Use,
-}
-
-/// What a package is unpacked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Use {
-    /// To be part of an image, with what is left out of it.
-    Image(Trim),
-    /// To build wheels with: nothing of it is linked, scanned or counted.
-    Builder,
+    /// What is left out.
+    pub trim: Trim,
 }
 
 impl UnpackDeb {
@@ -49,7 +40,7 @@ impl UnpackDeb {
     fn fragment_key(&self) -> CacheKey {
         CacheKey::builder("deb/3")
             .digest("deb", self.digest)
-            .field("use", format!("{:?}", self.use_of))
+            .field("use", format!("Image({:?})", self.trim))
             .field("owner", format!("{:?}", self.owner))
             .finish()
     }
@@ -57,12 +48,8 @@ impl UnpackDeb {
     fn make(&self, store: &Store, file: &mut File) -> Result<(), BuildError> {
         let deb = store.open_blob(self.digest)?;
         let mut out = FragmentWriter::new(file);
-        let mut judge = DebJudge { use_of: self.use_of, facts: PartFacts::new(self.owner.clone()) };
+        let mut judge = DebJudge { trim: self.trim, facts: PartFacts::new(self.owner.clone()) };
         let unpacked = deb::unpack(deb, true, &mut judge, &mut out, &deb::Limits::default())?;
-        if self.use_of == Use::Builder {
-            out.finish(facts_value(&judge.facts)?)?;
-            return Ok(());
-        }
         for entry in status::entries(unpacked.control.paragraph(), &unpacked.md5sums)? {
             out.push(&entry)?;
         }
@@ -90,17 +77,13 @@ impl Operation for UnpackDeb {
 }
 
 struct DebJudge {
-    use_of: Use,
+    trim: Trim,
     facts: PartFacts,
 }
 
 impl deb::Trim for DebJudge {
     fn keep(&mut self, path: &TreePath, size: u64) -> bool {
-        let reason = match self.use_of {
-            Use::Image(trim) => trim::debian(path, trim),
-            Use::Builder => trim::builder(path),
-        };
-        match reason {
+        match trim::debian(path, self.trim) {
             None => true,
             Some(reason) => {
                 self.facts.cut(reason, size);
@@ -110,7 +93,7 @@ impl deb::Trim for DebJudge {
     }
 
     fn wants(&mut self, _: &TreePath, head: &[u8], _: u64) -> bool {
-        self.use_of != Use::Builder && head.starts_with(ELF_MAGIC)
+        head.starts_with(ELF_MAGIC)
     }
 
     fn change(&mut self, path: &TreePath, bytes: &[u8]) -> Option<Vec<u8>> {

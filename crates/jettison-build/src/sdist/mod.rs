@@ -1,88 +1,50 @@
 //! Wheels from source: in a builder with a compiler, without network, each from a build environment of its own. The
 //! builder never gets near the image: its one product is the wheel.
 //!
-//! 1. [`Builder::prepare`] settles what a build needs: Debian packages by [`needs`], the build requirements (PEP 517,
-//!    518) by the resolver; as locked, where that was settled before.
-//! 2. [`BuildWheel`] is the step: it unpacks builder, environment and source, and calls the backend.
-//! 3. When the backend fails for something that a Debian package has, [`Builder::more`] adds it.
+//! 1. [`Builder::rooms`] settles the Debian packages: what all builds have, and by [`needs`] what one needs besides. It fetches them, and
+//!    unpacks them ([`room`]) where a wheel will surely have to be built.
+//! 2. [`Builder::environment`], at the same time, settles the build requirements (PEP 517, 518) by the resolver. Both are as locked,
+//!    where they were settled before.
+//! 3. [`wheel::BuildWheel`] is the step: it asks the backend what else it needs, unless that is locked, and builds.
+//! 4. When the backend asks for more, or fails for something that a Debian package has, [`solve_with_retries`] adds it.
 
 pub mod needs;
+mod room;
 pub mod source;
+mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jettison_debian::compression;
 use jettison_debian::contents::find_paths;
 use jettison_engine::CacheKey;
-use jettison_engine::graph::{BoxError, Context, Operation, Output, StageGraph};
-use jettison_engine::store::{Ref, Snapshot, Store};
+use jettison_engine::graph::{Output, SolveError, StageGraph, StepId};
 use jettison_python::lock::{Location, Selection, Source as Locked};
 use jettison_python::wheel::InstallLayout;
 use jettison_python::{Tags, Target};
-use jettison_tree::{Digest, Entry, TreePath};
-use serde_json::json;
+use jettison_tree::{Digest, TreePath};
 
-use crate::base::{self, Base, Roots};
+use crate::base::{Base, Roots};
 use crate::choose;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
 use crate::job::Job;
 use crate::lockfile::{LockedPackages, LockedSdist, LockedWheel};
-use crate::part::Part;
+use crate::part::entry_digest;
 use crate::resolve::Resolver;
-use crate::rootfs;
 use crate::settings::Trim;
 use crate::system::Archives;
-use crate::tool::{Tool, bind};
-use crate::unpack::{UnpackDeb, UnpackWheel, Use, WheelFile};
+use crate::unpack::{UnpackWheel, WheelFile};
 
 use needs::Need;
-use source::Source;
+use room::{NOT_NEEDED, Packages, TOOLS};
+use source::{BuildSystem, Source};
+use wheel::{BuildFault, BuildWheel};
 
-/// What every builder has, besides the headers of its Python.
-const TOOLS: [&str; 16] = [
-    "bash",
-    "binutils",
-    "coreutils",
-    "dash",
-    "diffutils",
-    "findutils",
-    "gcc",
-    "grep",
-    "gzip",
-    "libc6-dev",
-    "make",
-    "mawk",
-    "patch",
-    "perl-base",
-    "sed",
-    "tar",
-];
-/// What a compiler comes with and builds of extensions do without: runtimes of sanitizers, of transactional memory, of a profiler.
-const NOT_NEEDED: [&str; 14] = [
-    "libasan6",
-    "libasan8",
-    "libcc1-0",
-    "libgprofng0",
-    "libhwasan0",
-    "libitm1",
-    "liblsan0",
-    "libquadmath0",
-    "libtsan0",
-    "libtsan2",
-    "libubsan1",
-    "libc-dev-bin",
-    "manpages",
-    "manpages-dev",
-];
-/// A build is tried again so often with packages that it missed.
+/// A build is tried again so often with what it missed.
 const ROUNDS: usize = 6;
-const SCRIPT: &str = include_str!("../scripts/backend.py");
-/// How much of a compiler's output an error shows. Lines.
-const SHOWN: usize = 30;
 
 /// Builds wheels for one base.
 pub struct Builder<'a> {
@@ -90,6 +52,8 @@ pub struct Builder<'a> {
     pub job: &'a Job<'a>,
     /// The base of the image: the builder has the very same interpreter.
     pub base: &'a Base,
+    /// The base, unpacked.
+    pub root: &'a Roots,
     /// Where Debian packages come from.
     pub archives: &'a Archives<'a>,
     /// Where build requirements come from.
@@ -102,27 +66,97 @@ pub struct Builder<'a> {
     pub epoch: u64,
 }
 
+/// The Debian packages of builds.
+pub struct Rooms {
+    /// What all builds have.
+    pub tools: LockedPackages,
+    /// What a distribution needs besides, by its name.
+    besides: BTreeMap<String, LockedPackages>,
+}
+
+/// What a backend is called in.
+pub struct Environment {
+    source: Source,
+    system: BuildSystem,
+    wheels: Vec<LockedWheel>,
+    /// Whether the wheels are all that the backend asks for.
+    is_settled: bool,
+}
+
 /// A build that is ready to run.
-#[derive(Clone)]
 pub struct Prepared {
     /// The distribution.
     pub name: String,
-    source: Source,
-    backend: String,
-    backend_path: Vec<String>,
-    /// What is to be locked.
-    pub locked: LockedSdist,
-    environment: Vec<WheelFile>,
+    environment: Environment,
     packages: LockedPackages,
 }
 
+impl Prepared {
+    /// What is to be locked.
+    pub fn locked(&self) -> LockedSdist {
+        LockedSdist {
+            build_packages: self.packages.roots.clone(),
+            requires: self.environment.wheels.clone(),
+            package: self.packages.package.clone(),
+        }
+    }
+}
+
 impl Builder<'_> {
-    /// The packages that every build has.
-    pub fn tools(&self, locked: Option<&LockedPackages>) -> Result<LockedPackages, BuildError> {
+    /// The packages for building these distributions, each with what was locked for it, in the store.
+    pub fn rooms(
+        &self,
+        tools: Option<&LockedPackages>,
+        builds: &[(&str, Option<&LockedSdist>)],
+    ) -> Result<Rooms, BuildError> {
         let mut roots: Vec<String> = TOOLS.iter().map(|tool| (*tool).to_owned()).collect();
         roots.extend(self.base.headers.clone());
         roots.sort();
-        self.choose(&roots, &self.base.packages, locked, "the packages of the builder")
+        let tools = self.choose(&roots, &self.base.packages, tools, "the packages of the builder")?;
+        let mut besides = BTreeMap::new();
+        for (name, locked) in builds {
+            let mut packages: BTreeSet<String> = self.asked.get(*name).into_iter().flatten().cloned().collect();
+            packages.extend(needs::known(name).into_iter().flatten().map(|package| (*package).to_owned()));
+            packages.extend(locked.iter().flat_map(|locked| locked.build_packages.iter().cloned()));
+            besides.insert((*name).to_owned(), self.besides(name, &tools, packages, *locked)?);
+        }
+        let all: Vec<_> = tools.package.iter().chain(besides.values().flat_map(|one| &one.package)).cloned().collect();
+        choose::fetch(self.job, self.archives.mirrors(), &all)?;
+        // What was never built is built now, so it can begin with what it takes longest for.
+        if builds.iter().any(|(_, locked)| locked.is_none()) {
+            let mut graph = StageGraph::new();
+            let steps: Vec<StepId> = [&tools]
+                .into_iter()
+                .chain(builds.iter().filter(|(_, locked)| locked.is_none()).filter_map(|(name, _)| besides.get(*name)))
+                .map(|packages| Packages::new(&packages.package, self.job.machine.threads))
+                .filter(|packages| !packages.is_empty())
+                .map(|packages| graph.add(packages.title(), &[], packages))
+                .collect();
+            self.job.solve(&graph, &steps)?;
+        }
+        Ok(Rooms { tools, besides })
+    }
+
+    /// The closure of `packages`, without the base and the tools.
+    fn besides(
+        &self,
+        name: &str,
+        tools: &LockedPackages,
+        packages: BTreeSet<String>,
+        locked: Option<&LockedSdist>,
+    ) -> Result<LockedPackages, BuildError> {
+        let roots: Vec<String> = packages.into_iter().collect();
+        let mut below = self.base.packages.clone();
+        below.roots.extend(tools.roots.iter().cloned());
+        below.package.extend(tools.package.iter().cloned());
+        let before = locked.map(|locked| LockedPackages {
+            suite: below.suite.clone(),
+            roots: locked.build_packages.clone(),
+            sonames: BTreeMap::new(),
+            package: locked.package.clone(),
+        });
+        let chosen = self.choose(&roots, &below, before.as_ref(), &format!("the packages for building {name}"));
+        chosen.context(format!("building {name}"))
     }
 
     fn choose(
@@ -144,16 +178,15 @@ impl Builder<'_> {
         }
     }
 
-    /// Settles what building `source` takes.
-    pub fn prepare(
+    /// Settles what the backend of `source` is called in, and brings it into the store.
+    pub fn environment(
         &self,
         name: &str,
         source: Source,
-        tools: &LockedPackages,
         locked: Option<&LockedSdist>,
-    ) -> Result<Prepared, BuildError> {
+    ) -> Result<Environment, BuildError> {
         let key = CacheKey::builder("build-system/1").digest("source", source.digest()).finish();
-        let system = match self.job.store.memo_get(&key)? {
+        let system: BuildSystem = match self.job.store.memo_get(&key)? {
             Some(system) => system,
             None => {
                 let scratch = self.job.store.scratch()?;
@@ -170,60 +203,46 @@ impl Builder<'_> {
                     "what building {name} needs is not locked, and --locked refuses to resolve"
                 )));
             }
-            None => self.environment(name, &source, &system)?,
+            None => self.lock_requirements(name, &system.requires)?,
         };
         self.fetch_wheels(&wheels)?;
-        let mut packages: BTreeSet<String> = self.asked.get(name).into_iter().flatten().cloned().collect();
-        packages.extend(needs::known(name).into_iter().flatten().map(|package| (*package).to_owned()));
-        packages.extend(locked.into_iter().flat_map(|locked| locked.build_packages.iter().cloned()));
-        let mut prepared = Prepared {
-            name: name.to_owned(),
-            source,
-            backend: system.backend.clone(),
-            backend_path: system.backend_path.clone(),
-            environment: wheels
-                .iter()
-                .map(|wheel| WheelFile { filename: wheel.filename.clone(), digest: wheel.digest })
-                .collect(),
-            locked: LockedSdist { build_packages: Vec::new(), requires: wheels, package: Vec::new() },
-            packages: tools.clone(),
-        };
-        self.set_packages(&mut prepared, tools, packages, locked)?;
-        Ok(prepared)
+        Ok(Environment { source, system, wheels, is_settled: locked.is_some() })
     }
 
-    fn set_packages(
+    /// A build, of both halves of what it needs.
+    pub fn prepare(&self, name: &str, environment: Environment, rooms: &Rooms) -> Result<Prepared, BuildError> {
+        let packages = rooms.besides.get(name).cloned();
+        let packages = packages.ok_or_else(|| BuildError::new(format!("no packages were chosen for {name}")))?;
+        Ok(Prepared { name: name.to_owned(), environment, packages })
+    }
+
+    /// Adds what a build missed. `false` where nothing was recognised, or all of it is there.
+    fn more(&self, prepared: &mut Prepared, tools: &LockedPackages, fault: &BuildFault) -> Result<bool, BuildError> {
+        match fault {
+            BuildFault::Failed { output, .. } => self.more_packages(prepared, tools, output),
+            BuildFault::Asks { requires, .. } => {
+                let environment = &mut prepared.environment;
+                let before = environment.system.requires.len();
+                for requirement in requires {
+                    if !environment.system.requires.contains(requirement) {
+                        environment.system.requires.push(requirement.clone());
+                    }
+                }
+                environment.wheels = self.lock_requirements(&prepared.name, &environment.system.requires)?;
+                self.fetch_wheels(&environment.wheels)?;
+                Ok(environment.system.requires.len() > before)
+            }
+        }
+    }
+
+    fn more_packages(
         &self,
         prepared: &mut Prepared,
         tools: &LockedPackages,
-        packages: BTreeSet<String>,
-        locked: Option<&LockedSdist>,
-    ) -> Result<(), BuildError> {
-        let roots: Vec<String> = packages.into_iter().collect();
-        let mut below = self.base.packages.clone();
-        below.roots.extend(tools.roots.iter().cloned());
-        below.package.extend(tools.package.iter().cloned());
-        let before = locked.map(|locked| LockedPackages {
-            suite: below.suite.clone(),
-            roots: locked.build_packages.clone(),
-            sonames: BTreeMap::new(),
-            package: locked.package.clone(),
-        });
-        let chosen =
-            self.choose(&roots, &below, before.as_ref(), &format!("the packages for building {}", prepared.name));
-        let chosen = chosen.context(format!("building {}", prepared.name))?;
-        choose::fetch(self.job, self.archives.mirrors(), &chosen.package)?;
-        prepared.locked.build_packages = roots;
-        prepared.locked.package = chosen.package.clone();
-        prepared.packages =
-            LockedPackages { package: tools.package.iter().chain(&chosen.package).cloned().collect(), ..tools.clone() };
-        Ok(())
-    }
-
-    /// Adds what a failed build missed. `false` where nothing was recognised, or all of it is there.
-    pub fn more(&self, prepared: &mut Prepared, tools: &LockedPackages, output: &str) -> Result<bool, BuildError> {
+        output: &str,
+    ) -> Result<bool, BuildError> {
         let missed = needs::missed(output);
-        let mut packages: BTreeSet<String> = prepared.locked.build_packages.iter().cloned().collect();
+        let mut packages: BTreeSet<String> = prepared.packages.roots.iter().cloned().collect();
         let before = packages.len();
         let mut patterns = Vec::new();
         for need in missed {
@@ -240,44 +259,9 @@ impl Builder<'_> {
         if packages.len() == before {
             return Ok(false);
         }
-        self.set_packages(prepared, tools, packages, None)?;
+        prepared.packages = self.besides(&prepared.name, tools, packages, None)?;
+        choose::fetch(self.job, self.archives.mirrors(), &prepared.packages.package)?;
         Ok(true)
-    }
-
-    /// The wheels of the build environment: of the static requirements, and of those that the backend asks for.
-    fn environment(
-        &self,
-        name: &str,
-        source: &Source,
-        system: &source::BuildSystem,
-    ) -> Result<Vec<LockedWheel>, BuildError> {
-        let wheels = self.lock_requirements(name, &system.requires)?;
-        self.fetch_wheels(&wheels)?;
-        let files: Vec<WheelFile> =
-            wheels.iter().map(|wheel| WheelFile { filename: wheel.filename.clone(), digest: wheel.digest }).collect();
-        let environment = unpack_environment(self.job, &self.base.interpreter.executable, &files)?;
-        let call = Call {
-            store: self.job.store,
-            root: self.base.root(self.job)?,
-            environment,
-            source,
-            backend: &system.backend,
-            backend_path: &system.backend_path,
-            hook: "get_requires_for_build_wheel",
-            arguments: json!([]),
-            python: &self.base.interpreter.executable,
-            epoch: self.epoch,
-        };
-        // A backend whose hook needs more than the interpreter says so again when it builds.
-        let more: Vec<String> = match call.run(|_| {})? {
-            Ok((value, _)) => serde_json::from_value::<Option<Vec<String>>>(value)?.unwrap_or_default(),
-            Err(_) => Vec::new(),
-        };
-        if more.iter().all(|requirement| system.requires.contains(requirement)) {
-            return Ok(wheels);
-        }
-        let all: Vec<String> = system.requires.iter().chain(&more).cloned().collect();
-        self.lock_requirements(name, &all)
     }
 
     fn lock_requirements(&self, name: &str, requirements: &[String]) -> Result<Vec<LockedWheel>, BuildError> {
@@ -315,37 +299,55 @@ impl Builder<'_> {
     }
 
     /// Adds the steps of a build to a graph, the last of which yields a [`WheelFile`].
-    pub fn add_steps(&self, graph: &mut StageGraph, prepared: &Prepared) -> jettison_engine::graph::StepId {
+    pub fn add_steps(&self, graph: &mut StageGraph, prepared: &Prepared, tools: &LockedPackages) -> StepId {
         let mut steps = Vec::new();
-        for package in &prepared.packages.package {
-            let unpack = UnpackDeb { owner: choose::owner(package), digest: package.digest, use_of: Use::Builder };
-            steps.push(graph.add(format!("unpack {}", package.name), &[], unpack));
+        let threads = self.job.machine.threads;
+        let packages: Vec<Packages> = [tools, &prepared.packages]
+            .map(|packages| Packages::new(&packages.package, threads))
+            .into_iter()
+            .filter(|packages| !packages.is_empty())
+            .collect();
+        for packages in &packages {
+            steps.push(graph.add(packages.title(), &[], packages.clone()));
         }
         let layout = environment_layout(&self.base.interpreter.executable);
-        for file in &prepared.environment {
+        for wheel in &prepared.environment.wheels {
             let unpack = UnpackWheel {
-                name: file.filename.clone(),
-                file: Some(file.clone()),
+                name: wheel.filename.clone(),
+                file: Some(WheelFile { filename: wheel.filename.clone(), digest: wheel.digest }),
                 layout: layout.clone(),
                 trim: Trim::Safe,
                 direct_url: None,
             };
-            steps.push(graph.add(format!("unpack {}", file.filename), &[], unpack));
+            steps.push(graph.add(format!("unpack {}", wheel.filename), &[], unpack));
         }
         let build = BuildWheel {
             name: prepared.name.clone(),
-            packages: prepared.packages.package.len(),
-            base: self.base.parts.clone(),
-            image: self.base.image.as_ref().map(|below| below.image.digest),
-            below: self.base.image.as_ref().map(base::image::Below::roots),
-            made: self.base.made.iter().cloned().chain(builder_links()).collect(),
-            source: prepared.source.clone(),
-            backend: prepared.backend.clone(),
-            backend_path: prepared.backend_path.clone(),
+            source: prepared.environment.source.clone(),
+            system: prepared.environment.system.clone(),
+            ask: !prepared.environment.is_settled,
+            packages,
+            base: self.base_digest(),
+            root: self.root.clone(),
             python: self.base.interpreter.executable.clone(),
             epoch: self.epoch,
         };
         graph.add(format!("build {}", prepared.name), &steps, build)
+    }
+
+    /// A digest over all that the base brings.
+    fn base_digest(&self) -> Digest {
+        let mut key = CacheKey::builder("base/1");
+        for part in &self.base.parts {
+            key = key.input("part", part.key);
+        }
+        for entry in &self.base.made {
+            key = key.digest("made", entry_digest(entry));
+        }
+        if let Some(below) = &self.base.image {
+            key = key.digest("image", below.image.digest);
+        }
+        Digest::from_bytes(*key.finish().as_bytes())
     }
 }
 
@@ -355,33 +357,25 @@ pub fn solve_with_retries(
     builder: &Builder<'_>,
     prepared: &mut [Prepared],
     tools: &LockedPackages,
-    rebuild: impl Fn(&[Prepared]) -> (StageGraph, Vec<jettison_engine::graph::StepId>),
+    rebuild: impl Fn(&[Prepared]) -> (StageGraph, Vec<StepId>),
 ) -> Result<Vec<Arc<Output>>, BuildError> {
     for _ in 0..ROUNDS {
         let (graph, targets) = rebuild(prepared);
-        let failed = match builder.job.try_solve(&graph, &targets) {
+        let fault = match builder.job.try_solve(&graph, &targets) {
             Ok(outputs) => return Ok(outputs),
-            Err(jettison_engine::graph::SolveError::Step { name, source }) => match source.downcast::<BuildFailed>() {
-                Ok(failed) => *failed,
-                Err(source) => return Err(jettison_engine::graph::SolveError::Step { name, source }.into()),
+            Err(SolveError::Step { name, source }) => match source.downcast::<BuildFault>() {
+                Ok(fault) => *fault,
+                Err(source) => return Err(SolveError::Step { name, source }.into()),
             },
             Err(error) => return Err(error.into()),
         };
-        let one = prepared.iter_mut().find(|one| one.name == failed.name);
-        let Some(one) = one else { return Err(failed.into()) };
-        if !builder.more(one, tools, &failed.output)? {
-            return Err(failed.into());
+        let one = prepared.iter_mut().find(|one| one.name == fault.name());
+        let Some(one) = one else { return Err(fault.into()) };
+        if !builder.more(one, tools, &fault)? {
+            return Err(fault.into());
         }
     }
     Err(BuildError::new("building from source needs one package after the other, without an end"))
-}
-
-/// The links that maintainer scripts of a compiler would have made.
-fn builder_links() -> Vec<Entry> {
-    [("usr/bin/cc", "gcc"), ("usr/bin/c++", "g++"), ("usr/bin/awk", "mawk"), ("usr/bin/sh", "dash")]
-        .into_iter()
-        .filter_map(|(link, target)| Some(Entry::symlink(TreePath::parse(link).ok()?, target)))
-        .collect()
 }
 
 fn environment_layout(python: &str) -> InstallLayout {
@@ -395,197 +389,5 @@ fn environment_layout(python: &str) -> InstallLayout {
         headers: path("include"),
         data: path("data"),
         python: python.to_owned(),
-    }
-}
-
-fn unpack_environment(job: &Job<'_>, python: &str, wheels: &[WheelFile]) -> Result<Snapshot, BuildError> {
-    let mut graph = StageGraph::new();
-    let layout = environment_layout(python);
-    let unpack = |file: &WheelFile| UnpackWheel {
-        name: file.filename.clone(),
-        file: Some(file.clone()),
-        layout: layout.clone(),
-        trim: Trim::Safe,
-        direct_url: None,
-    };
-    let steps: Vec<_> =
-        wheels.iter().map(|file| graph.add(format!("unpack {}", file.filename), &[], unpack(file))).collect();
-    let outputs = job.solve(&graph, &steps)?;
-    let parts =
-        outputs.iter().map(|output| Part::open(job.store, output.get()?)).collect::<Result<Vec<_>, BuildError>>()?;
-    rootfs::of_parts(job.store, &parts, &[])
-}
-
-/// Builds a wheel. Its inputs are the fragments of the builder's packages, then those of the build environment.
-struct BuildWheel {
-    name: String,
-    packages: usize,
-    base: Vec<Part>,
-    /// The digest of the image below.
-    image: Option<Digest>,
-    below: Option<Roots>,
-    made: Vec<Entry>,
-    source: Source,
-    backend: String,
-    backend_path: Vec<String>,
-    python: String,
-    epoch: u64,
-}
-
-impl Operation for BuildWheel {
-    /// The source, the interpreter's packages, the backend and the time. The builder's packages and the environment are inputs.
-    fn key(&self) -> CacheKey {
-        let mut key = CacheKey::builder("build-wheel/1")
-            .digest("source", self.source.digest())
-            .field("backend", &self.backend)
-            .number("epoch", self.epoch);
-        for path in &self.backend_path {
-            key = key.field("backend-path", path);
-        }
-        for part in &self.base {
-            key = key.input("base", part.key);
-        }
-        if let Some(image) = self.image {
-            key = key.digest("image", image);
-        }
-        key.finish()
-    }
-
-    fn run(&self, context: &Context<'_>, inputs: &[Arc<Output>]) -> Result<Output, BoxError> {
-        let store = context.store();
-        let keys = inputs.iter().map(|input| input.get()).collect::<Result<Vec<CacheKey>, _>>()?;
-        let parts = keys.into_iter().map(|key| Part::open(store, key)).collect::<Result<Vec<_>, _>>()?;
-        let (packages, environment) = parts.split_at(self.packages);
-        let call = Call {
-            store,
-            root: base::stack(store, self.below.clone(), self.base.iter().chain(packages), &self.made, &[])?,
-            environment: rootfs::of_parts(store, environment, &[])?,
-            source: &self.source,
-            backend: &self.backend,
-            backend_path: &self.backend_path,
-            hook: "build_wheel",
-            arguments: json!(["/build/out"]),
-            python: &self.python,
-            epoch: self.epoch,
-        };
-        match call.run(|line| context.log(line))? {
-            Ok((_, Some(file))) => {
-                let digest = file.digest;
-                Ok(Output::new(&file)?.with(Ref::Blob(digest)))
-            }
-            Ok((_, None)) => {
-                Err(format!("the backend of {} says that it built a wheel, and there is none", self.name).into())
-            }
-            Err(output) => Err(Box::new(BuildFailed { name: self.name.clone(), output })),
-        }
-    }
-}
-
-/// A backend failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{name} cannot be built from source:\n{}", last_lines(output))]
-struct BuildFailed {
-    name: String,
-    output: String,
-}
-
-impl From<BuildFailed> for BuildError {
-    fn from(failed: BuildFailed) -> Self {
-        Self::new(failed.to_string()).hint(format!(
-            "name the Debian packages that it needs: [tool.jettison.build-packages] {} = [\"libfoo-dev\"]",
-            failed.name
-        ))
-    }
-}
-
-fn last_lines(output: &str) -> String {
-    let lines: Vec<&str> = output.lines().collect();
-    lines[lines.len().saturating_sub(SHOWN)..].join("\n")
-}
-
-/// One call of a hook of a backend.
-struct Call<'a> {
-    store: &'a Store,
-    root: Roots,
-    environment: Snapshot,
-    source: &'a Source,
-    backend: &'a str,
-    backend_path: &'a [String],
-    hook: &'a str,
-    arguments: serde_json::Value,
-    python: &'a str,
-    epoch: u64,
-}
-
-/// What a hook returned, and the wheel that it left; or what it wrote when it failed.
-type Called = Result<(serde_json::Value, Option<WheelFile>), String>;
-
-impl Call<'_> {
-    fn run(&self, log: impl FnMut(&str)) -> Result<Called, BuildError> {
-        let scratch = self.store.scratch()?;
-        let at = |name: &str| -> Result<PathBuf, BuildError> {
-            let path = scratch.path().join(name);
-            fs::create_dir_all(&path)?;
-            Ok(path)
-        };
-        let (tree, out, control) = (at("source")?, at("out")?, at("control")?);
-        let unpacked = self.source.unpack(self.store, &tree)?;
-        let inside = Path::new("/build/source").join(unpacked.strip_prefix(&tree).unwrap_or(Path::new("")));
-        fs::write(control.join("backend.py"), SCRIPT)?;
-        let call = json!({
-            "hook": self.hook,
-            "arguments": self.arguments,
-            "backend": self.backend,
-            "backend_path": self.backend_path,
-            "environment": "/build/environment/site",
-            "source": inside,
-            "result": "/build/out/.result.json",
-        });
-        fs::write(control.join("call.json"), serde_json::to_vec(&call)?)?;
-        let epoch = self.epoch.to_string();
-        let env = [
-            ("HOME", "/tmp"),
-            ("PATH", "/build/environment/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
-            ("PYTHONPATH", "/build/environment/site"),
-            ("PYTHONDONTWRITEBYTECODE", "1"),
-            ("PYTHONHASHSEED", "0"),
-            ("LANG", "C.UTF-8"),
-            ("LC_ALL", "C.UTF-8"),
-            ("TZ", "UTC"),
-            ("SOURCE_DATE_EPOCH", &epoch),
-            // The symbols would be stripped anyway.
-            ("CFLAGS", "-g0"),
-            ("CXXFLAGS", "-g0"),
-        ];
-        let tool = Tool {
-            lower: self.root.paths.clone(),
-            upper: None,
-            argv: [self.python, "/build/control/backend.py", "/build/control/call.json"].map(str::to_owned).to_vec(),
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
-            cwd: inside,
-            mounts: vec![
-                bind(&tree, "/build/source", false),
-                bind(&self.environment.path, "/build/environment", true),
-                bind(&out, "/build/out", false),
-                bind(&control, "/build/control", true),
-            ],
-            network: false,
-        };
-        let done = tool.run(log)?;
-        if !done.status.success() {
-            return Ok(Err(done.output));
-        }
-        let value = serde_json::from_slice(&fs::read(out.join(".result.json"))?)?;
-        let mut wheel = None;
-        for entry in fs::read_dir(&out)? {
-            let path = entry?.path();
-            if path.extension().is_some_and(|ending| ending == "whl")
-                && let Some(filename) = path.file_name().and_then(|name| name.to_str())
-            {
-                let (digest, _) = self.store.put(fs::File::open(&path)?, None)?;
-                wheel = Some(WheelFile { filename: filename.to_owned(), digest });
-            }
-        }
-        Ok(Ok((value, wheel)))
     }
 }

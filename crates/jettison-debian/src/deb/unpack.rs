@@ -50,8 +50,8 @@ pub trait Sink {
     /// Takes an entry.
     fn push(&mut self, entry: &Entry) -> io::Result<()>;
 
-    /// Takes a file of root's without its being held in memory, and returns its bytes.
-    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<u64>;
+    /// Takes a file of root's without its being held in memory. What is not read of `data` is passed over.
+    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<()>;
 
     /// Files of root's from this size on are streamed, unless somebody wants to see them. Bytes.
     fn streams_from(&self) -> u64 {
@@ -64,8 +64,8 @@ impl<W: Write> Sink for FragmentWriter<W> {
         Self::push(self, entry)
     }
 
-    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<u64> {
-        Self::push_stream(self, path, mode, data).map(|(_, len)| len)
+    fn push_stream(&mut self, path: TreePath, mode: u32, data: &mut dyn Read) -> io::Result<()> {
+        Self::push_stream(self, path, mode, data).map(drop)
     }
 }
 
@@ -253,8 +253,8 @@ impl<'a, S: Sink> Unpacker<'a, S> {
         if !wanted && header.size >= self.out.streams_from() && (header.uid, header.gid) == (0, 0) {
             self.need_parents(&path);
             let pushed = self.out.push_stream(path, header.mode, &mut head.chain(tar.content()));
-            let len = pushed.map_err(|error| DebError::read(self.member, tar.at(), error))?;
-            self.kept.add(len);
+            pushed.map_err(|error| DebError::read(self.member, tar.at(), error))?;
+            self.kept.add(header.size);
             return Ok(());
         }
         let mut bytes = Vec::with_capacity(header.size.min(WHOLE_LEN) as usize);
