@@ -12,6 +12,11 @@ pub fn canonical(registry: &str) -> &str {
     if DEFAULT_REGISTRY_ALIASES.contains(&registry) { DEFAULT_REGISTRY } else { registry }
 }
 
+/// The registry of references that name none.
+pub fn default_registry() -> &'static str {
+    DEFAULT_REGISTRY
+}
+
 /// The host, with its port, whose API serves a registry.
 pub fn api_host(registry: &str) -> &str {
     if canonical(registry) == DEFAULT_REGISTRY { DEFAULT_REGISTRY_API } else { registry }

@@ -115,6 +115,7 @@ pub struct Fault {
 enum FaultKind {
     Answer(Response),
     CutBodyAt(usize),
+    StallBodyAt(usize),
     HangUpAfterReading(usize),
     FlipByte(usize),
 }
@@ -137,6 +138,11 @@ impl Fault {
     /// Announces the whole body, sends its first `bytes` and closes the connection.
     pub fn cut_body_at(bytes: usize) -> Self {
         Self::new(FaultKind::CutBodyAt(bytes))
+    }
+
+    /// Announces the whole body, sends its first `bytes`, and nothing more until the client goes away.
+    pub fn stall_body_at(bytes: usize) -> Self {
+        Self::new(FaultKind::StallBodyAt(bytes))
     }
 
     /// Reads this many bytes of the request's body and closes the connection without an answer.
@@ -347,10 +353,14 @@ impl Shared {
                 response.body = body.into();
             }
             let cut = match fault {
-                Some(FaultKind::CutBodyAt(bytes)) => Some(bytes),
+                Some(FaultKind::CutBodyAt(bytes) | FaultKind::StallBodyAt(bytes)) => Some(bytes),
                 _ => None,
             };
             write_response(&mut &*stream, &head, &response, cut)?;
+            if let Some(FaultKind::StallBodyAt(_)) = fault {
+                io::copy(&mut reader, &mut io::sink())?;
+                return Ok(());
+            }
             let close = head.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
             if close || cut.is_some() {
                 return Ok(());

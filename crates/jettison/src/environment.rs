@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use jettison_build::BuildError;
 use jettison_build::machine::Machine;
 use jettison_http::{Client, Netrc, Options, ProxySettings};
-use jettison_oci::registry::CredentialStore;
+use jettison_oci::registry::{Configured, CredentialStore};
 
 /// Looks at the machine.
 pub fn machine() -> Machine {
@@ -93,6 +93,29 @@ pub fn credentials(machine: &Machine) -> CredentialStore {
     files.extend(machine.var("XDG_RUNTIME_DIR").map(|directory| Path::new(directory).join("containers/auth.json")));
     files.extend(config_home(machine).map(|directory| directory.join("containers/auth.json")));
     CredentialStore::new(files, machine.var("PATH").unwrap_or_default())
+}
+
+/// The mirrors that docker and podman are set up for: dockerd's file, that of a rootless one, and podman's, where the user's own
+/// goes before the machine's (containers-registries.conf(5)).
+pub fn registries(machine: &Machine) -> Configured {
+    let mut found = Configured::default();
+    let read = |path: &Path| fs::read_to_string(path).ok();
+    let config = config_home(machine);
+    let user = |name: &str| config.as_ref().and_then(|config| read(&config.join(name)));
+    let daemons = [user("docker/daemon.json"), read(Path::new("/etc/docker/daemon.json"))];
+    daemons.into_iter().flatten().for_each(|text| found.extend(Configured::of_docker(&text)));
+    let containers = user("containers/registries.conf").or_else(|| read(Path::new("/etc/containers/registries.conf")));
+    let mut more: Vec<PathBuf> = fs::read_dir("/etc/containers/registries.conf.d")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "conf"))
+        .collect();
+    more.sort();
+    let more = more.iter().filter_map(|path| read(path));
+    containers.into_iter().chain(more).for_each(|text| found.extend(Configured::of_containers(&text)));
+    found
 }
 
 fn config_home(machine: &Machine) -> Option<PathBuf> {

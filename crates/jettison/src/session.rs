@@ -32,10 +32,15 @@ impl<'a> Session<'a> {
     /// Looks at the machine. The store is opened by the first who needs it.
     pub fn new(global: &Global, ui: &'a Ui) -> Result<Self, BuildError> {
         let machine = environment::machine();
-        let http = environment::http(&machine, global.offline, &global.insecure_registry, &global.cert)?;
+        let configured = environment::registries(&machine);
+        let insecure = [global.insecure_registry.clone(), configured.insecure].concat();
+        let http = environment::http(&machine, global.offline, &insecure, &global.cert)?;
         let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for (name, host) in &global.registry_mirror {
             mirrors.entry(name.clone()).or_default().push(host.clone());
+        }
+        for (name, hosts) in configured.mirrors {
+            mirrors.entry(name).or_default().extend(hosts);
         }
         let credentials = environment::credentials(&machine);
         let options = RegistryOptions { credentials, mirrors, ..RegistryOptions::default() };

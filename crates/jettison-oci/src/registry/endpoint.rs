@@ -1,6 +1,6 @@
 //! The servers behind a registry's name, and one request to one of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jettison_http::{Body, Client, Headers, Method, Request, Response};
@@ -88,11 +88,23 @@ pub(super) struct Session {
     pub http: Client,
     auth: Authenticator,
     schemes: Mutex<BTreeMap<String, &'static str>>,
+    /// Hosts that did not answer.
+    silent: Mutex<BTreeSet<String>>,
 }
 
 impl Session {
     pub fn new(http: Client, store: CredentialStore) -> Self {
-        Self { http, auth: Authenticator::new(store), schemes: Mutex::default() }
+        Self { http, auth: Authenticator::new(store), schemes: Mutex::default(), silent: Mutex::default() }
+    }
+
+    /// Whether the host did not answer before. Asking again would cost its time-out for every blob.
+    pub fn is_silent(&self, endpoint: &Endpoint) -> bool {
+        self.silent().contains(&endpoint.host)
+    }
+
+    /// Remembers that the host does not answer.
+    pub fn note_silent(&self, endpoint: &Endpoint) {
+        self.silent().insert(endpoint.host.clone());
     }
 
     /// Sends a call and returns the answer, of any status but 401 and 403.
@@ -183,6 +195,10 @@ impl Session {
         }
         // Neither: the first is asked for real, with its retries, and tells what is wrong.
         order[0]
+    }
+
+    fn silent(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn schemes(&self) -> MutexGuard<'_, BTreeMap<String, &'static str>> {

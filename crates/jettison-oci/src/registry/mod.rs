@@ -13,6 +13,7 @@ mod challenge;
 mod credentials;
 mod endpoint;
 mod error;
+mod mirrors;
 mod pull;
 mod push;
 mod reader;
@@ -26,6 +27,7 @@ use jettison_http::Client;
 
 pub use credentials::{CredentialError, CredentialStore, Login, Token};
 pub use error::{RegistryError, is_transient_blob};
+pub use mirrors::Configured;
 pub use push::{PushOptions, PushReport};
 pub use repository::Repository;
 pub use upload::Placed;
@@ -33,6 +35,7 @@ pub use upload::Placed;
 use auth::Scope;
 use endpoint::{Endpoint, Session};
 
+use crate::endpoints;
 use crate::reference::Reference;
 use crate::types::Descriptor;
 
@@ -45,7 +48,7 @@ pub struct RegistryOptions {
     /// Where logins come from.
     pub credentials: CredentialStore,
     /// Servers to read from before a registry itself: `docker.io` → `mirror.example:5000`, each with or without a scheme and a
-    /// prefix for its repositories.
+    /// prefix for its repositories. One that does not answer is asked no more.
     pub mirrors: BTreeMap<String, Vec<String>>,
     /// Blobs in flight at the same time.
     pub parallel: usize,
@@ -75,7 +78,12 @@ struct Inner {
 
 impl Registry {
     /// A client that talks through `http`.
-    pub fn new(http: Client, options: RegistryOptions) -> Self {
+    pub fn new(http: Client, mut options: RegistryOptions) -> Self {
+        let mut mirrors: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (registry, places) in options.mirrors {
+            mirrors.entry(endpoints::canonical(&registry).to_owned()).or_default().extend(places);
+        }
+        options.mirrors = mirrors;
         let session = Session::new(http, options.credentials.clone());
         Self { inner: Arc::new(Inner { session, options }) }
     }

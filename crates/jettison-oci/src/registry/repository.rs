@@ -59,7 +59,15 @@ impl Repository {
             }
         };
         let (origin, mirrors) = self.readers.split_last().unwrap_or((&self.origin, &[]));
-        mirrors.iter().find_map(|mirror| ask(mirror).ok()).map_or_else(|| ask(origin), Ok)
+        let session = self.registry.session();
+        for mirror in mirrors.iter().filter(|mirror| !session.is_silent(mirror)) {
+            match ask(mirror) {
+                Ok(answer) => return Ok(answer),
+                Err(RegistryError::Http(_)) => session.note_silent(mirror),
+                Err(_) => {}
+            }
+        }
+        ask(origin)
     }
 
     /// The descriptor of a manifest, by tag or digest; `None` where there is no such manifest.

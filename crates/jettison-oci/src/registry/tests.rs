@@ -296,6 +296,59 @@ fn a_cut_download_goes_on_and_a_corrupt_one_is_refused() {
 }
 
 #[test]
+fn a_stalled_download_goes_on_at_the_same_byte() {
+    let server = Server::start();
+    let to = reference(&server, "app:v1");
+    push(&client(), &sample(), &to).unwrap();
+    let path = format!("/blobs/{}", blobs(&sample::image())[1]);
+    let impatient = Options { backoff: Duration::ZERO, idle_timeout: Duration::from_millis(200), ..Options::default() };
+    let registry = Registry::new(Client::new(impatient).unwrap(), RegistryOptions::default());
+    let pulled = registry.pull(&to).unwrap().image(&Platform::linux("amd64")).unwrap();
+    server.server().fault(Fault::stall_body_at(25).on(&path));
+    server.server().clear_log();
+    read_layers(&pulled).unwrap();
+    let requests = server.server().requests().into_iter().filter(|r| r.path.contains(&path));
+    let ranges: Vec<_> = requests.map(|r| r.header("range").map(str::to_owned)).collect();
+    assert_eq!(ranges, [None, Some("bytes=25-".into())]);
+}
+
+#[test]
+fn a_registry_that_is_asked_too_often_is_given_time_or_up() {
+    let server = Server::start();
+    let to = reference(&server, "app:v1");
+    push(&client(), &sample(), &to).unwrap();
+    for path in ["/manifests/", "/blobs/"] {
+        server.server().fault(Fault::status(429).on(path).method("GET").times(2));
+    }
+    let pulled = client().pull(&to).unwrap().image(&Platform::linux("amd64")).unwrap();
+    read_layers(&pulled).unwrap();
+
+    let patience = Response::status(429).header("Retry-After", "3600");
+    let body = *br#"{"errors": [{"code": "TOOMANYREQUESTS", "message": "come back later"}]}"#;
+    server.server().fault(Fault::answer(patience.body(body)).on("/manifests/").always());
+    server.server().clear_log();
+    let error = client().pull(&to).unwrap_err();
+    assert!(error.is_transient() && error.to_string().contains("come back later"), "{error}");
+    assert!(error.hint().is_some());
+    assert_eq!(server.server().log().len(), 1, "it is not asked again before its time");
+}
+
+#[test]
+fn a_mirror_that_does_not_answer_is_asked_once() {
+    let (origin, mirror) = (Server::start(), Server::start());
+    let to = reference(&origin, "app:v1");
+    push(&client(), &sample(), &to).unwrap();
+    mirror.server().fault(Fault::hang_up_after_reading(0).always());
+    let mirrors = BTreeMap::from([(origin.host(), vec![mirror.host()])]);
+    let http = Client::new(Options { backoff: Duration::ZERO, retries: 0, ..Options::default() }).unwrap();
+    let registry = Registry::new(http, RegistryOptions { mirrors, ..RegistryOptions::default() });
+    let pulled = registry.pull(&to).unwrap().image(&Platform::linux("amd64")).unwrap();
+    read_layers(&pulled).unwrap();
+    let asked = |path| mirror.server().count("GET", path);
+    assert_eq!((asked("/manifests/"), asked("/blobs/")), (1, 0), "{:?}", mirror.server().log());
+}
+
+#[test]
 fn blobs_are_fetched_into_a_directory() {
     let server = Server::start();
     let (registry, to) = (client(), reference(&server, "app:v1"));
