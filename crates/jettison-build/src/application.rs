@@ -25,6 +25,7 @@ use crate::job::Job;
 use crate::layers::PlannedLayer;
 use crate::link::LooseObject;
 use crate::optional;
+use crate::profile;
 use crate::part::Owner;
 use crate::report::LeftOut;
 use crate::settings::{Command, Settings};
@@ -89,6 +90,9 @@ pub struct Findings {
     pub sonames: Vec<String>,
     /// Modules of the standard library that the sources name.
     pub named: BTreeSet<String>,
+    /// Modules that the sources import.
+    #[serde(default)]
+    pub imports: BTreeSet<String>,
     /// What the user should know.
     warnings: Vec<String>,
     /// Files that are ELF.
@@ -192,7 +196,7 @@ fn findings(
     tree: &Tree,
     digests: &BTreeMap<TreePath, Digest>,
 ) -> Result<Findings, BuildError> {
-    let mut key = CacheKey::builder("application-findings/2")
+    let mut key = CacheKey::builder("application-findings/3")
         .field(
             "project",
             format!("{:?}", (&request.project.scripts, &request.project.dependencies, request.project.layout)),
@@ -213,8 +217,11 @@ fn findings(
         let read = File::open(&file).and_then(|mut file| file.read(&mut magic)).context(path)?;
         if read == 4 && magic == *b"\x7fELF" {
             findings.elf.push(path.clone());
+            optional::note_object(&fs::read(&file).context(path)?, &mut findings.named);
         } else if path.as_bytes().ends_with(b".py") {
-            optional::note(&fs::read(&file).context(path)?, &mut findings.named);
+            let source = fs::read(&file).context(path)?;
+            optional::note(&source, &mut findings.named);
+            profile::note_imports(&source, &mut findings.imports);
         }
     }
     for suspicion in tree.suspicions().map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))? {

@@ -50,6 +50,7 @@ use crate::lockfile::{LOCK_NAME, LockFile, Profile};
 use crate::machine::Machine;
 use crate::optional;
 use crate::part::{Cut, Owner, Part};
+use crate::profile;
 use crate::report::*;
 use crate::resolve::{self, Resolver};
 use crate::rootfs;
@@ -150,6 +151,7 @@ struct Needs {
     sonames: Vec<String>,
     named: BTreeSet<String>,
     objects: Vec<String>,
+    imports: BTreeSet<String>,
 }
 
 impl Needs {
@@ -158,7 +160,14 @@ impl Needs {
             sonames: application.findings.sonames.clone(),
             named: application.findings.named.clone(),
             objects: application.objects.iter().map(|object| format!("{object:?}")).collect(),
+            imports: application.findings.imports.clone(),
         }
+    }
+
+    /// Whether what was made for these needs does for others: fewer imports change nothing.
+    fn answer(&self, now: &Self) -> bool {
+        let same = (&self.sonames, &self.named, &self.objects) == (&now.sonames, &now.named, &now.objects);
+        same && now.imports.is_subset(&self.imports)
     }
 }
 
@@ -174,7 +183,7 @@ impl Flow<'_> {
         {
             let names: Vec<String> = kept.foundation.modules.iter().map(|(name, _)| name.clone()).collect();
             let application = self.application(&project, &names, &kept.foundation.interpreter)?;
-            if Needs::of(&application) == kept.needs {
+            if kept.needs.answer(&Needs::of(&application)) {
                 kept.warnings.iter().for_each(|warning| job.warn(warning.clone()));
                 let layers = kept.foundation.layers.iter().map(|layer| (layer.clone(), true)).collect();
                 return self.finish(&project, &account, &kept.foundation, layers, &application);
@@ -212,7 +221,7 @@ impl Flow<'_> {
             exclude: None,
             ..request.settings.clone()
         };
-        let mut key = CacheKey::builder("foundation/1")
+        let mut key = CacheKey::builder("foundation/2")
             .field("platform", self.platform.to_string())
             .field("machine", &machine.machine)
             .number("epoch", self.epoch())
@@ -425,14 +434,20 @@ impl Flow<'_> {
         let identity = identity(&base.interpreter, &installed.parts);
         let mut profile = before.profile.clone().filter(|profile| profile.of == identity);
 
-        // Without a profile the image is verified once as it is, to see what it loads.
-        if self.verifying() && native && bytecode == Bytecode::Profiled && profile.is_none() {
+        let imports = &application.findings.imports;
+        let is_outdated = |profile: &Profile| profile.is_outdated(imports, &sources, &base.interpreter);
+        let wants_profile = profile.as_ref().is_none_or(|profile| !request.locked && is_outdated(profile));
+
+        // Without a profile that holds, the image is verified once as it is, to see what it loads.
+        if self.verifying() && native && bytecode == Bytecode::Profiled && wants_profile {
             let application_layer = self.make_layers(vec![application.layer.clone()])?.remove(0);
             let launch = self.launch(project, &application, account, &foundation);
             let all: Vec<MadeLayer> = foundation.layers.iter().chain([&application_layer.0]).cloned().collect();
             let verified = job.stop("profile", || self.verify(&foundation, &application, &launch, &all, true))?;
             let known = |path: &String| TreePath::parse(path).is_ok_and(|path| sources.contains_key(&path));
-            profile = Some(Profile { of: identity, sources: verified.opened.into_iter().filter(known).collect() });
+            let loaded: Vec<String> = verified.opened.into_iter().filter(known).collect();
+            let not_loaded = profile::not_loaded(imports, &loaded, &sources, &base.interpreter);
+            profile = Some(Profile { of: identity, not_loaded, sources: loaded });
         }
         let wanted: BTreeSet<TreePath> = match (bytecode, &profile) {
             (Bytecode::None, _) | (Bytecode::Profiled, None) => BTreeSet::new(),
@@ -644,7 +659,15 @@ impl Flow<'_> {
             // The sources are the target's; what runs is this machine's.
             lower.splice(0..0, tools_root.paths.iter().cloned());
         }
-        let wanted = bytecode::Wanted { interpreter: &foundation.interpreter, lower: &lower, sources };
+        let settings = &self.request.settings;
+        let whole = settings.trim.unwrap_or_default() == Trim::None;
+        let wanted = bytecode::Wanted {
+            interpreter: &foundation.interpreter,
+            lower: &lower,
+            sources,
+            columns: whole,
+            text: whole || settings.bytecode.unwrap_or_default() != Bytecode::Profiled,
+        };
         bytecode::compile(self.job, &wanted)
     }
 

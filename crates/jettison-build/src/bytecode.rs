@@ -9,13 +9,14 @@
 //!
 //! # What is not worth its place
 //!
-//! Two things make an image larger and a start no faster, so that they are in it with `--trim none` alone or where all is compiled:
+//! Two things make an image larger and a start no faster. `--trim none` keeps both.
 //!
-//! - The *columns* of code (PEP 657), a tenth of all bytes and a fifth of the compressed ones. Without them (`-X no_debug_ranges`, which
+//! - The *columns* of code (PEP 657), a twentieth of all bytes and a fifth of the compressed ones. Without them (`-X no_debug_ranges`, which
 //!   is there for this) tracebacks still name each file, line and function; only the marks below the lines of modules that were compiled
 //!   ahead are missing, while those of the project's own files are there.
 //! - The `.pyc` of a module that is *text* for the most part ([`TEXT_SHARE`]): tables, interfaces, functions of a line below a page of
-//!   documentation. To read it takes about as long as to compile its source, since what costs time is code.
+//!   documentation. To read it takes about as long as to compile its source, since what costs time is code. Where all is to be
+//!   compiled, it is.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

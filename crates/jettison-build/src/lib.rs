@@ -32,6 +32,7 @@ pub mod machine;
 mod optional;
 pub mod output;
 pub mod part;
+mod profile;
 pub mod report;
 pub mod resolve;
 pub mod rootfs;

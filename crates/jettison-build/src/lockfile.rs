@@ -120,6 +120,9 @@ pub struct LockedWheel {
 pub struct Profile {
     /// Digest of the interpreter and distributions it was taken of.
     pub of: Digest,
+    /// Modules that the project's files imported and the start command did not load, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_loaded: Vec<String>,
     /// Paths of the sources in the image, sorted.
     pub sources: Vec<String>,
 }
@@ -197,7 +200,7 @@ mod tests {
         };
         let mut file = LockFile { version: VERSION, ..LockFile::default() };
         file.base.insert("linux/amd64".into(), packages);
-        file.profile = Some(Profile { of: Digest::of(b"p"), sources: vec!["/usr/lib/python3.13/os.py".into()] });
+        file.profile = Some(Profile { of: Digest::of(b"p"), not_loaded: Vec::new(), sources: vec!["/usr/lib/python3.13/os.py".into()] });
 
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(LockFile::read(dir.path()).unwrap().base, BTreeMap::new());

@@ -83,6 +83,8 @@ fn share(path: &str) -> Option<Reason> {
             Some("desktop and shell aids")
         }
         "gdb" | "gcc" | "systemtap" => Some("debugging aids"),
+        // A maintainer script makes `/etc/inputrc` of it.
+        "readline" => Some("desktop and shell aids"),
         _ => None,
     }
 }
@@ -136,6 +138,7 @@ mod tests {
         let goes = [
             "usr/share/doc/libc6/changelog.Debian.gz",
             "usr/share/locale/de/LC_MESSAGES/libc.mo",
+            "usr/share/readline/inputrc",
             "usr/lib/x86_64-linux-gnu/gconv/UTF-16.so",
             "usr/lib/x86_64-linux-gnu/ossl-modules/legacy.so",
             "usr/lib/x86_64-linux-gnu/sasl2/libsasldb.so.2.0.25",

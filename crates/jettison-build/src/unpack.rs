@@ -38,7 +38,7 @@ pub struct UnpackDeb {
 impl UnpackDeb {
     /// The key of the fragment: the file, its trimming, and the owner that is written into it.
     fn fragment_key(&self) -> CacheKey {
-        CacheKey::builder("deb/3")
+        CacheKey::builder("deb/4")
             .digest("deb", self.digest)
             .field("use", format!("Image({:?})", self.trim))
             .field("owner", format!("{:?}", self.owner))
@@ -130,7 +130,7 @@ pub struct UnpackWheel {
 
 impl UnpackWheel {
     fn key_of(&self, file: Option<&WheelFile>) -> CacheKey {
-        let mut key = CacheKey::builder("wheel/2")
+        let mut key = CacheKey::builder("wheel/3")
             .field("name", &self.name)
             .field("trim", self.trim.as_str())
             .field("python", &self.layout.python);
@@ -210,6 +210,7 @@ impl wheel::Transform for WheelJudge {
             }
             None => bytes,
         };
+        optional::note_object(&bytes, &mut self.facts.named);
         self.facts.elf.insert(path.clone(), facts);
         Transformed::Keep(bytes)
     }

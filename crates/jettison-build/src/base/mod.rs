@@ -8,6 +8,7 @@
 pub mod archive;
 mod debian;
 pub mod image;
+pub mod records;
 mod scan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -271,6 +272,8 @@ impl Base {
             layer.retain(|entry| !is_embeddable(&entry.path) || linked.is_needed(&entry.path));
             // Their bundle is in.
             layer.retain(|entry| !entry.path.is_below("usr/share/ca-certificates"));
+            let parts: Vec<&Part> = self.parts.iter().collect();
+            records::settle(&mut layer, None, &parts, &self.packages.roots)?;
         }
         let directories: BTreeSet<TreePath> = self.made.iter().map(|entry| entry.path.clone()).collect();
         let home = TreePath::parse(&account.home)?;

@@ -1,6 +1,7 @@
 # Compiles sources to unchecked-hash .pyc (PEP 552). Arguments: a file with the path and the SHA-256 of each source, all ended by
-# NUL, and a file to write: a byte when the interpreter is up, then for each source in order the length of its .pyc in four bytes,
-# little endian, and the .pyc. A source that does not compile has length 0; one that is another has length 2**32 - 1.
+# NUL, and a file to write: a byte when the interpreter is up, then for each source in order the length of its .pyc and how much of
+# that is code, in four bytes each, little endian, and the .pyc. A source that does not compile has length 0 and nothing more; one that is
+# another has length 2**32 - 1.
 #
 # What comes out for a source must not depend on what else is compiled. From 3.11 on it does not. Before, marshal marks
 # names that this process happens to know as shared, so there each source gets a process in the same state.
@@ -19,6 +20,12 @@ except ImportError:
         from hashlib import sha256
 
 
+def code_bytes(code):
+    inner = (constant for constant in code.co_consts if isinstance(constant, type(code)))
+    # Up to 3.10 there were no caches in it, and it was half as long.
+    return len(code.co_code) * (1 if sys.version_info >= (3, 11) else 2) + sum(map(code_bytes, inner))
+
+
 def compiled(path, digest):
     try:
         with open(path, "rb") as f:
@@ -29,7 +36,8 @@ def compiled(path, digest):
         return None
     try:
         code = compile(source, os.fsdecode(path), "exec", dont_inherit=True, optimize=0)
-        return bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
+        pyc = bytes(_code_to_hash_pyc(code, importlib.util.source_hash(source), False))
+        return code_bytes(code).to_bytes(4, "little") + pyc
     # A template, a leftover of Python 2, a test of the parser.
     except Exception:
         return b""
@@ -39,7 +47,7 @@ def write(out, pyc):
     if pyc is None:
         out.write(b"\xff" * 4)
     else:
-        out.write(len(pyc).to_bytes(4, "little") + pyc)
+        out.write(max(len(pyc) - 4, 0).to_bytes(4, "little") + pyc)
     out.flush()
 
 
