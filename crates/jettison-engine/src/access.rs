@@ -177,7 +177,7 @@ pub(crate) struct TreeDir {
 impl TreeDir {
     pub fn open(path: &Path, mode: &sandbox::Mode) -> io::Result<Self> {
         let root = open_root(path)?;
-        let is_trusted = *mode == sandbox::Mode::Root;
+        let is_trusted = *mode == sandbox::Mode::Root && sandbox::is_first_namespace();
         Ok(Self { path: path.into(), root: Arc::new(root), ids: Ids::of(mode), is_trusted })
     }
 
@@ -351,7 +351,7 @@ fn xattrs_of(node: &OwnedFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     // What is opened as a path has no attributes of its own; the magic link to it is followed, and no further.
     let path = PathBuf::from(format!("/proc/self/fd/{}", node.as_raw_fd()));
     let mut names = Vec::new();
-    let len = match rustix::fs::listxattr(&path, &mut [0_u8; 0]) {
+    let len = match rustix::fs::listxattr_query(&path) {
         Err(Errno::NOTSUP) => return Ok(Vec::new()),
         len => len?,
     };

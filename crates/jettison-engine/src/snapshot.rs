@@ -188,7 +188,8 @@ impl SafeDir {
         let marked = self.resolve(path.as_path(), OFlags::RDONLY).and_then(|directory| {
             let mark = |name| rustix::fs::fsetxattr(&directory, name, b"y", XattrFlags::empty());
             let (for_root, for_users) = (mark("trusted.overlay.opaque"), mark("user.overlay.opaque"));
-            Ok(if self.may_chown { for_root } else { for_users }?)
+            // Root of a user namespace is as good as any user here.
+            Ok(for_root.or(for_users)?)
         });
         marked.map_err(|source| UnpackError { path: path.clone(), source })
     }

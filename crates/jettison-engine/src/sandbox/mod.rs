@@ -50,6 +50,6 @@ pub use running::{Running, Sandbox};
 pub use spec::{Limit, Mount, Network, Resource, Rootfs, Seccomp, Secret, Spec, Stdio, Upper, WindowSize};
 pub use stage::{MARKER, init_if_child};
 
-pub(crate) use mode::has_subordinate_ids;
+pub(crate) use mode::{has_subordinate_ids, is_first_namespace};
 pub(crate) use namespace::{give_in_user_namespace, look_in_user_namespace};
 pub(crate) use running::remove_in_user_namespace;

@@ -56,7 +56,8 @@ impl Mode {
     pub fn detect() -> Self {
         if geteuid().is_root() {
             let may_mount = capabilities(None).is_ok_and(|sets| sets.effective.contains(CapabilitySet::SYS_ADMIN));
-            return if may_mount { Self::Root } else { Self::SingleId };
+            // Root of a user namespace in which nobody else exists has nobody to give files to.
+            return if may_mount && mapped_ids() > 1 { Self::Root } else { Self::SingleId };
         }
         let ranges = || {
             helper("newuidmap")?;
@@ -127,6 +128,18 @@ fn map_all_ids(pid: u32) -> Result<(), SandboxError> {
         written.map_err(|source| SandboxError::SetUp { action: format!("write {file}"), source })?;
     }
     Ok(())
+}
+
+/// How many user ids exist for this process (user_namespaces(7)).
+fn mapped_ids() -> u64 {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    map.lines().filter_map(|line| line.split_whitespace().nth(2)?.parse::<u64>().ok()).sum()
+}
+
+/// Whether this process is in the first user namespace, where all ids exist as they are.
+pub(crate) fn is_first_namespace() -> bool {
+    let is_whole = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    fs::read_to_string("/proc/self/uid_map").is_ok_and(is_whole)
 }
 
 /// Whether this user has ids besides its own to give files to.

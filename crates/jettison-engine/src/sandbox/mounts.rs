@@ -168,12 +168,7 @@ impl MountPoints {
     }
 
     /// Fills `/dev`, and returns its `null`.
-    pub fn dev<'a>(
-        &mut self,
-        devices: &'a [(PathBuf, OwnedFd)],
-        shm_size: u64,
-        ids: IdMap,
-    ) -> Result<&'a OwnedFd, Failure> {
+    pub fn dev<'a>(&mut self, devices: &'a [(PathBuf, OwnedFd)], shm_size: u64) -> Result<&'a OwnedFd, Failure> {
         let fail = |what: &str| Failure::to::<io::Error>(format!("fill /dev ({what})"));
         let options = [("size", "64m"), ("mode", "0755")];
         // Devices made in it are none; those that are here are mounts of their own.
@@ -186,13 +181,17 @@ impl MountPoints {
         for (target, link) in DEVICE_LINKS {
             symlink(target, link).map_err(fail("links"))?;
         }
-        // Terminals belong to the group `tty`, where there is one.
-        let pts = [("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
-        let pts = if matches!(ids, IdMap::Single { .. }) { &pts[..2] } else { &pts[..] };
+        // Terminals belong to the group `tty`, where it exists.
+        let options = [("ptmxmode", "0666"), ("mode", "0620"), ("gid", "5")];
+        let attributes = NO_SETUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+        let pts = match detached("devpts", &options, attributes) {
+            Err(Errno::INVAL) => detached("devpts", &options[..2], attributes),
+            pts => pts,
+        };
         let shm_size = shm_size.to_string();
         let shm = [("size", shm_size.as_str()), ("mode", "1777")];
         let mounts = [
-            ("/dev/pts", detached("devpts", pts, NO_SETUID | MountAttrFlags::MOUNT_ATTR_NOEXEC)),
+            ("/dev/pts", pts),
             ("/dev/shm", detached("tmpfs", &shm, INERT)),
             ("/dev/mqueue", detached("mqueue", &[], INERT)),
         ];

@@ -17,7 +17,7 @@ use rustix::mount::{MountAttrFlags, MountFlags, mount};
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit};
 
 use super::error::Failure;
-use super::mode::IdMap;
+use super::mode::{IdMap, is_first_namespace};
 use super::mounts::{attach_at, detached};
 use super::spec::{Rootfs, Upper};
 use crate::removal::remove_as_ourselves;
@@ -46,9 +46,10 @@ pub(super) fn mount_root(
     let mut lower = rootfs.lower.iter().map(|path| open_directory(path)).collect::<Result<Vec<_>, _>>()?;
     let place = match &rootfs.upper {
         Upper::Directory(path) => {
-            let work = path.join("work");
-            // What an earlier mount noted in it (`volatile`) keeps another from using it.
-            remove_as_ourselves(&work).map_err(Failure::to(format!("remove {}", work.display())))?;
+            // What an earlier mount noted (`volatile`) keeps another from using it.
+            for old in ["work", "points"].map(|name| path.join(name)) {
+                remove_as_ourselves(&old).map_err(Failure::to(format!("remove {}", old.display())))?;
+            }
             path
         }
         Upper::Memory { size } => {
@@ -145,7 +146,9 @@ fn mount_one(
         // Nothing in the store is synced to disk, and what a program syncs here is gone with the machine anyway.
         options += &format!(",upperdir={},workdir={},volatile", upper.as_raw_fd(), work.as_raw_fd());
     }
-    options += if is_user_namespace(ids) { ",userxattr" } else { ",redirect_dir=off,metacopy=off,index=off" };
+    // Whether the kernel treats this as an overlay of an ordinary user.
+    let is_user = ids != IdMap::Same || !is_first_namespace();
+    options += if is_user { ",userxattr" } else { ",redirect_dir=off,metacopy=off,index=off" };
     let options = std::ffi::CString::new(options).map_err(|_| Failure::to("mount the overlay")(Errno::INVAL))?;
     chdir("/proc/self/fd").map_err(Failure::to("enter /proc/self/fd"))?;
     let mounted = mount("overlay", target, "overlay", flags, options.as_c_str());
@@ -170,12 +173,6 @@ fn make_directory(path: &Path) -> io::Result<bool> {
 fn open_directory(path: &Path) -> Result<OwnedFd, Failure> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     open(path, flags, Mode::empty()).map_err(Failure::to(format!("open {}", path.display())))
-}
-
-/// Whether the kernel treats overlays of this process as those of an ordinary user.
-fn is_user_namespace(ids: IdMap) -> bool {
-    let is_whole = |map: String| map.split_whitespace().eq(["0", "0", "4294967295"]);
-    ids != IdMap::Same || !fs::read_to_string("/proc/self/uid_map").is_ok_and(is_whole)
 }
 
 /// Raises the limit of open files as far as this process may, for as long as what it returns is not given back.

@@ -90,7 +90,7 @@ pub(super) fn enter(spec: &Spec, ids: IdMap) -> Result<MountPoints, Failure> {
     if let Some(sys) = sys {
         points.attach(sys, Path::new("/sys"), true)?;
     }
-    let null = points.dev(&devices, spec.shm_size, ids)?;
+    let null = points.dev(&devices, spec.shm_size)?;
     points.etc(spec, resolv_conf.as_deref())?;
     for (mount, source) in spec.mounts.iter().zip(sources) {
         points.user_mount(mount, source)?;

@@ -2,9 +2,15 @@
 //! store whose processes are killed or whose disk is full.
 //!
 //! A sandbox starts the executable again, so this has a `main` of its own in place of the test harness. Run by root it
-//! runs the suite twice, the second time as a user without privileges. What is not possible here fails.
+//! runs the suite three times: as root, as a user without privileges, and as a user with subordinate ids. What is not
+//! possible here fails.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "it is a test, which clippy does not know without a harness")]
+
+mod caches;
+mod faults;
+mod mounts;
+mod steps;
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -27,16 +33,23 @@ use jettison_tree::{Content, Entry, TreePath};
 
 /// A user that has no entry in any file, hence no subordinate ids.
 const NOBODY_ELSE: u32 = 54_321;
+/// A user that has subordinate ids, in files that only its tests see.
+const SOMEBODY: u32 = 54_322;
+/// The first of them.
+const SUBORDINATE: u32 = 7_000_000;
 /// Docker's default capabilities, as /proc/self/status writes them.
 const DOCKER_DEFAULT: &str = "00000000a80425fb";
 const MEMORY: u64 = 64 << 20;
 
-const TESTS: &[(&str, fn())] = &[
+/// A name and what it names.
+type Test = (&'static str, fn());
+
+const TESTS: &[Test] = &[
     ("output_and_exit_codes_come_back", output_and_exit_codes_come_back),
     ("nothing_is_inherited", nothing_is_inherited),
     ("it_has_its_own_namespaces", it_has_its_own_namespaces),
     ("changes_go_where_the_spec_says", changes_go_where_the_spec_says),
-    ("a_hundred_layers_are_one_root", a_hundred_layers_are_one_root),
+    ("hundreds_of_layers_are_one_root", hundreds_of_layers_are_one_root),
     ("links_of_the_image_stay_inside", links_of_the_image_stay_inside),
     ("privileges_are_dockers", privileges_are_dockers),
     ("system_calls_are_filtered", system_calls_are_filtered),
@@ -67,15 +80,16 @@ fn main() -> ExitCode {
         Some("inside") => return inside(&arguments[1]),
         Some("caller") => return caller(),
         Some("writer") => return writer(Path::new(&arguments[1])),
+        Some("stepper") => return steps::stepper(Path::new(&arguments[1])),
+        Some("with-ids") => return with_subordinate_ids(&arguments[1..]),
         _ => {}
     }
-    let as_nobody = arguments.first().is_some_and(|argument| argument == "as-nobody");
-    if as_nobody {
+    let as_other = arguments.first().is_some_and(|argument| argument == "as-other");
+    if as_other {
         arguments.remove(0);
     }
     let filter = arguments.iter().find(|argument| !argument.starts_with('-'));
-    let chosen: Vec<_> =
-        TESTS.iter().filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str()))).collect();
+    let chosen: Vec<_> = all().filter(|(name, _)| filter.is_none_or(|filter| name.contains(filter.as_str()))).collect();
     let who = format!("{:?}", Mode::detect());
     println!("\nrunning {} tests ({who})", chosen.len());
     let mut failed = 0;
@@ -90,8 +104,8 @@ fn main() -> ExitCode {
         chosen.len() - failed
     );
     let mut all_passed = failed == 0;
-    if is_root() && !as_nobody {
-        all_passed &= again_as_nobody(&arguments);
+    if is_root() && !as_other {
+        all_passed &= again_as_others(&arguments);
     }
     if all_passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -100,15 +114,54 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Runs the suite as a user without privileges, from a copy that such a user can reach.
-fn again_as_nobody(arguments: &[String]) -> bool {
+fn all() -> impl Iterator<Item = &'static Test> {
+    TESTS.iter().chain(steps::TESTS).chain(mounts::TESTS).chain(caches::TESTS).chain(faults::TESTS)
+}
+
+/// Runs the suite as users without privileges, from a copy that such users can reach.
+fn again_as_others(arguments: &[String]) -> bool {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = dir.path().join("sandbox-test");
     fs::copy("/proc/self/exe", &copy).unwrap();
     let mut command = Command::new(&copy);
-    command.arg("as-nobody").args(arguments).current_dir("/").uid(NOBODY_ELSE).gid(NOBODY_ELSE);
-    command.status().unwrap().success()
+    command.arg("as-other").args(arguments).current_dir("/").uid(NOBODY_ELSE).gid(NOBODY_ELSE);
+    let without = command.status().unwrap().success();
+    if !Path::new("/usr/bin/newuidmap").exists() {
+        println!("\nnot run with subordinate ids: there is no newuidmap here (Debian: uidmap)");
+        return without;
+    }
+    without & Command::new(&copy).arg("with-ids").args(arguments).status().unwrap().success()
+}
+
+/// Runs the suite as a user who has subordinate ids. The files that say so are there for this process alone.
+fn with_subordinate_ids(arguments: &[String]) -> ExitCode {
+    use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+    // SAFETY: this process has one thread, and its file descriptors stay shared with nobody.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }.unwrap();
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let range = format!("somebody:{SUBORDINATE}:65536\n");
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let group = fs::read_to_string("/etc/group").unwrap();
+    for (name, content) in [
+        ("subuid", range.clone()),
+        ("subgid", range),
+        ("passwd", format!("{passwd}somebody:x:{SOMEBODY}:{SOMEBODY}::/:/bin/sh\n")),
+        ("group", format!("{group}somebody:x:{SOMEBODY}:\n")),
+    ] {
+        let (ours, theirs) = (dir.path().join(name), Path::new("/etc").join(name));
+        if !theirs.exists() {
+            println!("\nnot run with subordinate ids: there is no {}", theirs.display());
+            return ExitCode::SUCCESS;
+        }
+        fs::write(&ours, content).unwrap();
+        fs::set_permissions(&ours, fs::Permissions::from_mode(0o644)).unwrap();
+        mount_bind(&ours, &theirs).unwrap();
+    }
+    let mut command = Command::new("/proc/self/exe");
+    command.arg("as-other").args(arguments).current_dir("/").uid(SOMEBODY).gid(SOMEBODY);
+    if command.status().unwrap().success() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// A root file system with the programs of the host in it.
@@ -229,6 +282,9 @@ fn inside(what: &str) -> ExitCode {
             ];
             println!("{errors:?}");
         }
+        "echo" => print!("{}", mounts::ask_socket(Path::new("/run/agent/socket"))),
+        "full-upper" => faults::full_upper(),
+        "become" => steps::become_another(),
         _ => return ExitCode::FAILURE,
     }
     ExitCode::SUCCESS
@@ -307,19 +363,22 @@ fn changes_go_where_the_spec_says() {
     assert!(whiteout.file_type().is_char_device() && whiteout.rdev() == 0);
 }
 
-fn a_hundred_layers_are_one_root() {
+fn hundreds_of_layers_are_one_root() {
     let fixture = Fixture::new();
     let long = fixture.dir.path().join("l".repeat(200));
-    let mut lower: Vec<_> = (0..100).map(|n| long.join(format!("layer:{n},"))).collect();
-    for (n, layer) in lower.iter().enumerate() {
+    let layers: Vec<_> = (0..700).map(|n| long.join(format!("layer:{n},"))).collect();
+    for (n, layer) in layers.iter().enumerate() {
         fs::create_dir_all(layer.join("home")).unwrap();
         fs::write(layer.join("home/top"), n.to_string()).unwrap();
         fs::write(layer.join(format!("home/{n}")), "").unwrap();
     }
-    lower.push(fixture.root());
-    let mut spec = fixture.sh("cat /home/top; ls /home | wc -l");
-    spec.rootfs.lower = lower;
-    assert_eq!(output(spec), "0101\n");
+    // The most that images have; the most that overlayfs takes, with ours; more.
+    for count in [127, 498, 700] {
+        let mut spec = fixture.sh("cat /home/top; ls /home | wc -l; ulimit -Sn");
+        spec.rootfs.lower = layers[..count].iter().cloned().chain([fixture.root()]).collect();
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap();
+        assert_eq!(output(spec), format!("0{}\n{limit}\n", count + 1));
+    }
 }
 
 fn links_of_the_image_stay_inside() {
