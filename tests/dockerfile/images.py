@@ -226,12 +226,12 @@ class Built:
                     raise ImageError(f"the layout holds {len(real)} images")
                 document = self.blob(real[0])
             self.document = self.blob(document["config"])
-            diff_ids = self.document["rootfs"]["diff_ids"]
-            if len(diff_ids) != len(document["layers"]):
-                raise ImageError(f"{len(diff_ids)} diff_ids, but {len(document['layers'])} layers")
+            layers, diff_ids = document["layers"] or [], self.document["rootfs"]["diff_ids"] or []
+            if len(diff_ids) != len(layers):
+                raise ImageError(f"{len(diff_ids)} diff_ids, but {len(layers)} layers")
             self.layers, self.history = len(diff_ids), len(self.document.get("history", []))
             self.tree = trees.Image()
-            for descriptor, diff_id in zip(document["layers"], diff_ids, strict=True):
+            for descriptor, diff_id in zip(layers, diff_ids, strict=True):
                 data = self.read(f"blobs/{descriptor['digest'].replace(':', '/')}")
                 layer = unpacked(data)
                 if digest(layer) != diff_id or digest(data) != descriptor["digest"]:

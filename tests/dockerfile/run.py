@@ -215,7 +215,9 @@ def main():
                     print(f"FAILED  {builder.name}: {case.name}: {case.title}")
                     print("        " + text.strip().replace("\n", "\n        "), flush=True)
                 elif options.verbose:
-                    print(f"ok      {builder.name}: {case.name} {result.shape if result else ''}", flush=True)
+                    # Of a build that has to fail, why it did is what matters.
+                    why = result.said.strip().splitlines()[-1:] if case.fails else [str(result.shape)]
+                    print(f"ok      {builder.name}: {case.name} {''.join(why)}", flush=True)
         for name, of in shapes.items():
             if len(set(of.values())) > 1:
                 print(f"shape   {name}: layers and history entries: {', '.join(f'{who} {shape}' for who, shape in of.items())}")

@@ -61,7 +61,7 @@ class Node:
 
 
 def quoted(text):
-    return text if re.fullmatch(r"[!-~]+", text) and not text.startswith('"') else json.dumps(text)
+    return text if re.fullmatch(r"[!-~]+", text) and not text.startswith('"') else json.dumps(text, ensure_ascii=False)
 
 
 def content_text(content):
