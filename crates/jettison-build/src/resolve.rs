@@ -264,7 +264,7 @@ fn pinned_uv(job: &Job<'_>, indexes: &Indexes) -> Result<Snapshot, BuildError> {
         scripts: TreePath::parse("usr/local/bin")?,
         headers: TreePath::parse("usr/local/include")?,
         data: TreePath::parse("usr/local")?,
-        python: String::new(),
+        python: "/usr/bin/python3".to_owned(),
     };
     let file = Some(WheelFile { filename: (*filename).to_owned(), digest });
     let mut graph = StageGraph::new();
