@@ -1,10 +1,12 @@
-//! `.dockerignore`, as BuildKit reads it (moby/patternmatcher, `ignorefile` and `MatchesOrParentMatches`).
+//! `.dockerignore`, as BuildKit reads it (moby/patternmatcher, `ignorefile` and `MatchesUsingParentResults`).
 //!
 //! 1. [`Ignore::parse`] takes the text apart: comments, blanks, `!`, then Go's `filepath.Clean` on each pattern.
 //! 2. `Pattern::parse` compiles a pattern to steps; what Go's `filepath.Match` calls malformed is an error with its line.
 //! 3. [`Ignore::matches`] runs the steps over a path once, as an automaton without backtracking. A pattern that accepts at a
 //!    `/` has matched a directory above, which counts for all that is in it. The last pattern that matches decides.
-//! 4. [`Ignore::prunes`] asks the same automaton whether a `!` pattern is still alive below a directory.
+//! 4. With a `!` pattern the way down counts, since BuildKit walks it: a pattern is only asked about a directory when it could
+//!    change what the ones before it said of that directory. So `x/y` and then `!x` leaves `x/y` out.
+//! 5. [`Ignore::prunes`] asks the same automaton whether a `!` pattern is still alive below a directory.
 
 /// The patterns of one `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]
@@ -85,11 +87,22 @@ impl Ignore {
     /// Whether the file or directory at `path` (relative, `/` between components) is left out of the context.
     pub fn matches(&self, path: impl AsRef<[u8]>) -> bool {
         let path = path.as_ref();
+        if !self.patterns.iter().any(|pattern| pattern.negated) {
+            return self.patterns.iter().any(|pattern| pattern.run(path).accepted);
+        }
+        let mut runs: Vec<Option<Vec<usize>>> = vec![None; self.patterns.len()];
+        let mut held = vec![false; self.patterns.len()];
         let mut matched = false;
-        for pattern in &self.patterns {
-            // A pattern can only change what the ones before it said.
-            if pattern.negated == matched && pattern.run(path).accepted {
-                matched = !pattern.negated;
+        let ends = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            matched = false;
+            for (at, pattern) in self.patterns.iter().enumerate() {
+                if !held[at] && pattern.negated == matched {
+                    held[at] = runs[at].get_or_insert_with(|| pattern.accepts(path)).contains(&end);
+                }
+                if held[at] {
+                    matched = !pattern.negated;
+                }
             }
         }
         matched
@@ -161,7 +174,9 @@ impl Pattern {
         let mut steps = Vec::new();
         let mut rest = glob.chars().peekable();
         // Without any other special character, `**suffix` matches by text alone, in the middle of a component too.
-        let plain_suffix = glob.strip_prefix("**").is_some_and(|rest| !rest.contains(['*', '?', '[', ']', '\\', '/']));
+        let plain_suffix = glob
+            .strip_prefix("**")
+            .is_some_and(|rest| !rest.starts_with('/') && !rest.contains(['*', '?', '[', ']', '\\']));
         while let Some(c) = rest.next() {
             steps.push(match c {
                 '*' if rest.next_if_eq(&'*').is_some() => {
@@ -183,6 +198,29 @@ impl Pattern {
             });
         }
         Ok(Self { negated: false, steps })
+    }
+
+    /// How long the directories above `path`, and `path` itself, are that it matches.
+    fn accepts(&self, path: &[u8]) -> Vec<usize> {
+        let accept = self.steps.len();
+        let mut now = States::new(accept);
+        let mut next = States::new(accept);
+        let mut accepted = Vec::new();
+        let mut at = 0;
+        self.enter(&mut now, 0);
+        for c in characters(path) {
+            if now.is_empty() {
+                return accepted;
+            }
+            if c == Some('/') && now.has(accept) {
+                accepted.push(at);
+            }
+            at += c.map_or(1, char::len_utf8);
+            self.advance(&now, &mut next, c);
+            std::mem::swap(&mut now, &mut next);
+        }
+        accepted.extend(now.has(accept).then_some(at));
+        accepted
     }
 
     /// Runs the pattern over `path`.
@@ -393,6 +431,9 @@ mod tests {
         ("**foo", "afoo", true),
         ("**foo", "b/afoo", true),
         ("**.md", "docs/a.md", true),
+        ("**a/b", "xa/b", true),
+        ("**a/b", "d/a/b/c", true),
+        ("**a/b", "a/c", false),
         ("**foo*", "b/afoo1", false),
         ("foo/**", "foo", false),
         ("foo/**", "foo/a/b", true),
@@ -427,6 +468,15 @@ mod tests {
         ("**\n!src/**/*.py", "src/a/b.py", false),
         ("**\n!src/**/*.py", "src/a/b.txt", true),
         ("*\n!/src", "src/x", false),
+        ("*\n!src\nsrc/b", "src/b/c", true),
+        ("src\n!src", "src/a", false),
+        // BuildKit walks down: `!x` is not asked about `x`, which nothing left out.
+        ("x/y\n!x", "x/y", true),
+        ("x/y\n!x", "x/y/z", true),
+        ("**/*.pyc\n!src", "src/a.pyc", true),
+        ("**/*.pyc\n!src/**", "src/a.pyc", false),
+        ("x\n!x/y\nx/y/z\n!x", "x/y/z", false),
+        ("!!a", "a", false),
         ("", "foo", false),
     ];
 
@@ -440,7 +490,8 @@ mod tests {
 
     #[test]
     fn patterns_of_an_option_are_taken_as_they_are() {
-        let matches = |patterns: &[&str], path: &str| Ignore::from_patterns(patterns.iter().copied()).unwrap().matches(path);
+        let matches =
+            |patterns: &[&str], path: &str| Ignore::from_patterns(patterns.iter().copied()).unwrap().matches(path);
         assert!(matches(&["*.md"], "a.md") && matches(&[" docs/ ", ""], "docs/x") && matches(&["#x"], "#x"));
         assert!(!matches(&["/a"], "a") && !matches(&["*.md", "!a.md"], "a.md"));
         assert!(matches(&["**", "!a/*.md"], "a/b") && !matches(&["**", "!a/*.md"], "a/b.md"));

@@ -281,6 +281,9 @@ impl<'s, 'p, 'q> Reader<'s, 'p, 'q> {
             }
             start = line.span.start;
         }
+        if text.is_empty() {
+            text = text.spanning(Span::new(first.start(), first.start()));
+        }
         let heredocs = self.heredocs(&text);
         if let Some(heredoc) = heredocs.last() {
             end = heredoc.terminator.unwrap_or(heredoc.body).end;

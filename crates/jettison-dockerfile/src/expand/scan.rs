@@ -215,6 +215,7 @@ impl<'a> Scan<'a> {
             Some(operator @ ('-' | '+' | '?')) => self.guarded(start, name, operator, false),
             Some(end @ ('#' | '%')) => self.trimmed(start, name, end),
             Some('/') => self.replaced(start, name),
+            Some(c) if c.is_whitespace() => self.error(ExpandErrorKind::OpenBrace, start..modifier),
             Some(_) => self.error(self.not_a_modifier(modifier), modifier..self.at),
         }
     }

@@ -1,0 +1,36 @@
+FROM debian
+ARG
+ARG =x
+ENV
+ENV KEY
+ENV A=1 B
+ENV =x
+LABEL a=1 b c
+EXPOSE
+EXPOSE http 80/tls 70000 9-1
+USER
+WORKDIR
+VOLUME
+VOLUME [""]
+STOPSIGNAL
+STOPSIGNAL --x SIGINT
+SHELL
+SHELL bash -c
+SHELL []
+SHELL [1]
+CMD ["a", 1]
+CMD [“a”]
+RUN
+COPY a
+COPY ["a"]
+COPY
+COPY a <<EOF
+EOF
+COPY <<EOF it's /x
+ADD --keep-git-dir=perhaps a b
+HEALTHCHECK
+HEALTHCHECK CMD
+HEALTHCHECK TCP 80
+HEALTHCHECK NONE now
+HEALTHCHECK --interval=5 --timeout=-1s --retries=many CMD x
+HEALTHCHECK --interval=1us --retries=1 --retries=2 CMD x

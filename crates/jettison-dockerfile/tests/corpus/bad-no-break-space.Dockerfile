@@ -1,0 +1,3 @@
+FROM python
+FROM a
+RUN x
