@@ -203,7 +203,7 @@ class Place:
 
     def fill(self, text):
         """The text with the places of this run in it."""
-        text = text.replace("{http}", self.served).replace("{outside}", self.outside)
+        text = text.replace("{http}", self.served).replace("{outside}", self.outside).replace("{context}", self.context)
         return text.replace("{agent}", self.server.agent)
 
     def options(self):
