@@ -10,11 +10,13 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 
-use jettison_engine::snapshot::Owner;
 use jettison_oci::Image;
 use jettison_oci::layer::{Compression, FlatEntry, FlatNode, FlatTree, LayerOptions, Origin, TarKind, write_layer};
-use jettison_tree::{Content, Digest, Entry, Hasher, Node, TreePath};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Uid, chownat, makedev, mknodat};
+use jettison_tree::{Content, Device, Digest, Entry, Hasher, Node, TreePath};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags, chownat, lsetxattr, makedev,
+    mknodat, utimensat,
+};
 
 use crate::error::{BuildError, Context as _};
 
@@ -23,8 +25,6 @@ pub(crate) struct Unpacked {
     tree: FlatTree,
     /// Digest and length of every file.
     contents: BTreeMap<Origin, (Digest, u64)>,
-    /// Who shall own what that belongs to whoever unpacked it.
-    pub owners: Vec<Owner>,
     /// Devices, which only root can make.
     pub left_out: Vec<TreePath>,
 }
@@ -41,7 +41,7 @@ pub(crate) enum Finish {
 /// Unpacks the files of an image into the directory `root`, which is empty.
 pub(crate) fn unpack(image: &Image, root: &Path, finish: Finish) -> Result<Unpacked, BuildError> {
     let tree = image.flatten()?;
-    let mut unpacked = Unpacked { tree, contents: BTreeMap::new(), owners: Vec::new(), left_out: Vec::new() };
+    let mut unpacked = Unpacked { tree, contents: BTreeMap::new(), left_out: Vec::new() };
     let mut files: BTreeMap<Origin, Vec<TreePath>> = BTreeMap::new();
     let mut made = BTreeSet::new();
     for (path, entry) in unpacked.tree.iter() {
@@ -57,6 +57,7 @@ pub(crate) fn unpack(image: &Image, root: &Path, finish: Finish) -> Result<Unpac
                 Ok(())
             }
             FlatNode::Symlink(target) => symlink(as_path(target), &at),
+            FlatNode::Special(_) if finish == Finish::Readable => Ok(()),
             FlatNode::Special(kind) => match special(*kind, &at) {
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
                     unpacked.left_out.push(path.clone());
@@ -80,13 +81,13 @@ pub(crate) fn unpack(image: &Image, root: &Path, finish: Finish) -> Result<Unpac
         }
     }
     if finish == Finish::AsInImage {
-        let owners = restore(&unpacked.tree, &unpacked.left_out, root)?;
-        unpacked.owners = owners;
+        restore(&unpacked.tree, &unpacked.left_out, root)?;
     }
     Ok(unpacked)
 }
 
-/// Writes the files of an image as one tar. `scratch` is an empty directory to work in.
+/// Writes the files of an image as one tar, with the times that they have in the image; `mtime` is for directories that no
+/// layer lists. `scratch` is an empty directory to work in.
 pub(crate) fn write_tar(
     images: &[(Option<TreePath>, Image)],
     scratch: &Path,
@@ -120,16 +121,26 @@ pub(crate) fn write_tar(
                     }
                     (None, None) => return Err(BuildError::new(format!("`{path}` has no content in its layer"))),
                 },
+                FlatNode::Special(TarKind::Fifo) => Node::Fifo,
+                &FlatNode::Special(TarKind::CharacterDevice(major, minor)) => {
+                    Node::CharacterDevice(Device { major, minor })
+                }
+                &FlatNode::Special(TarKind::BlockDevice(major, minor)) => Node::BlockDevice(Device { major, minor }),
                 FlatNode::Special(_) => {
                     left_out.push(path.clone());
                     continue;
                 }
             };
             let (uid, gid) = owner(path, entry)?;
-            entries.insert(at.clone(), Entry::new(at, entry.mode, (uid, gid), node));
+            let (mode, mtime, xattrs) = (entry.mode, entry.mtime, entry.xattrs.clone());
+            entries.insert(at.clone(), Entry { path: at, mode, uid, gid, mtime, xattrs, node });
         }
     }
-    let options = LayerOptions { mtime, compression: Compression::None, threads: NonZeroUsize::MIN };
+    // The times in an image are as they shall be.
+    for entry in entries.values_mut() {
+        entry.mtime = entry.mtime.or(i64::try_from(mtime).ok());
+    }
+    let options = LayerOptions { mtime: i64::MAX as u64, compression: Compression::None, threads: NonZeroUsize::MIN };
     let out = BufWriter::with_capacity(1 << 17, out);
     write_layer(entries.values(), &options, out, |_, _| {}).map_err(|error| BuildError::new(error.to_string()))?;
     Ok(left_out)
@@ -186,11 +197,10 @@ fn special(kind: TarKind, at: &Path) -> io::Result<()> {
     Ok(mknodat(CWD, at, kind, Mode::from_raw_mode(0o600), device)?)
 }
 
-/// Gives everything its owner, where that is possible, and its mode; the deepest first, since a directory may then be closed.
-/// Returns who shall own what could not be given away.
-fn restore(tree: &FlatTree, left_out: &[TreePath], root: &Path) -> Result<Vec<Owner>, BuildError> {
+/// Gives everything its owner, attributes and time, where that is possible, and its mode; the deepest first, since a directory may
+/// then be closed.
+fn restore(tree: &FlatTree, left_out: &[TreePath], root: &Path) -> Result<(), BuildError> {
     let is_root = rustix::process::geteuid().is_root();
-    let mut owners = Vec::new();
     let mut entries: Vec<_> = tree.iter().collect();
     entries.reverse();
     for (path, entry) in entries {
@@ -199,21 +209,29 @@ fn restore(tree: &FlatTree, left_out: &[TreePath], root: &Path) -> Result<Vec<Ow
         }
         let at = root.join(path.as_path());
         let (uid, gid) = owner(path, entry)?;
-        let mut given = false;
         if is_root {
-            let done = chownat(CWD, &at, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW);
-            given = done.is_ok();
+            // A container's root may not have this id.
+            let _ = chownat(CWD, &at, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::SYMLINK_NOFOLLOW);
         }
-        if !given && (uid, gid) != (0, 0) {
-            owners.push(Owner { path: path.clone(), uid, gid });
+        // After the owner, whose change takes capabilities and setuid bits away.
+        for (name, value) in entry.xattrs.iter() {
+            // Most file systems have some, and only root may set most.
+            let _ = lsetxattr(&at, name, value, XattrFlags::empty());
+        }
+        if let Some(tv_sec) = entry.mtime {
+            let (last_access, last_modification) =
+                (Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, Timespec { tv_sec, tv_nsec: 0 });
+            let times = Timestamps { last_access, last_modification };
+            utimensat(CWD, &at, &times, AtFlags::SYMLINK_NOFOLLOW)
+                .map_err(io::Error::from)
+                .context(format!("cannot unpack `{path}`"))?;
         }
         if !matches!(entry.node, FlatNode::Symlink(_)) {
-            // After the owner, whose change takes setuid bits away.
             fs::set_permissions(&at, Permissions::from_mode(entry.mode)).context(format!("cannot unpack `{path}`"))?;
         }
     }
     fs::set_permissions(root, Permissions::from_mode(0o755))?;
-    Ok(owners)
+    Ok(())
 }
 
 fn owner(path: &TreePath, entry: &FlatEntry) -> Result<(u32, u32), BuildError> {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::ops::Bound;
 
-use jettison_tree::TreePath;
+use jettison_tree::{TreePath, Xattrs};
 
 use super::tar_header::{TarHeader, TarKind, Whiteout};
 use super::tar_reader::{TarEntry, TarError, TarReader};
@@ -51,6 +51,10 @@ pub struct FlatEntry {
     pub uid: u64,
     /// Group.
     pub gid: u64,
+    /// When it was last changed, in seconds since 1970; `None` for a directory that no layer lists.
+    pub mtime: Option<i64>,
+    /// Extended attributes.
+    pub xattrs: Xattrs,
     /// The layer that put it there last.
     pub layer: usize,
     /// What it is.
@@ -230,7 +234,9 @@ impl Flattener {
             special => FlatNode::Special(special),
         };
         self.make_room(&path, layer, node == FlatNode::Directory);
-        let entry = FlatEntry { mode: header.mode, uid: header.uid, gid: header.gid, layer, node };
+        let TarHeader { mode, uid, gid, mtime, .. } = *header;
+        let (mtime, xattrs) = (Some(mtime), header.xattrs.clone());
+        let entry = FlatEntry { mode, uid, gid, mtime, xattrs, layer, node };
         self.tree.entries.insert(path, entry);
         Ok(())
     }
@@ -243,7 +249,8 @@ impl Flattener {
                 break;
             }
             above = parent.parent();
-            let made = FlatEntry { mode: 0o755, uid: 0, gid: 0, layer, node: FlatNode::Directory };
+            let xattrs = Xattrs::new();
+            let made = FlatEntry { mode: 0o755, uid: 0, gid: 0, mtime: None, xattrs, layer, node: FlatNode::Directory };
             self.tree.entries.insert(parent, made);
         }
         let was_directory = self.tree.get(path).is_some_and(|old| old.node == FlatNode::Directory);
