@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jettison_tree::{Content, Entry, Node, TreePath, Xattrs};
 
+use super::ignore::IgnoreRules;
 use super::tree::{FileTree, Found, Kind, Loaded, Stat, join, not_found, split};
 use crate::error::BuildError;
 
@@ -12,6 +13,9 @@ use crate::error::BuildError;
 pub struct MemoryTree {
     nodes: BTreeMap<Vec<u8>, MemoryNode>,
     names: BTreeMap<Vec<u8>, BTreeSet<Vec<u8>>>,
+    /// The rules by which files were taken out, and which ones.
+    rules: IgnoreRules,
+    left_out: BTreeSet<Vec<u8>>,
 }
 
 #[derive(Debug, Clone)]
@@ -83,6 +87,25 @@ impl MemoryTree {
         self.put(entry.path.as_bytes(), node);
     }
 
+    /// The tree without what the rules leave out. A directory that they leave out stays where something in it stays.
+    pub fn without(mut self, rules: IgnoreRules) -> Self {
+        // From the end: what is in a directory stands behind it, and is gone by then if it goes.
+        for path in self.nodes.keys().rev().cloned().collect::<Vec<_>>() {
+            let below = [&path, &b"/"[..]].concat();
+            let holds_more = self.nodes.range(below.clone()..).next().is_some_and(|(path, _)| path.starts_with(&below));
+            if holds_more || !rules.rules().matches(&path) {
+                continue;
+            }
+            self.nodes.remove(&path);
+            self.names.remove(&path);
+            let (parent, name) = split(&path);
+            self.names.get_mut(parent).map(|names| names.remove(name));
+            self.left_out.insert(path);
+        }
+        self.rules = rules;
+        self
+    }
+
     /// A file `0644` of root's.
     pub fn insert_text(&mut self, path: &TreePath, text: impl Into<Vec<u8>>) {
         self.insert(Entry::file(path.clone(), Content::from_bytes(text.into()), false));
@@ -129,6 +152,11 @@ impl FileTree for MemoryTree {
         };
         files.iter().map(load).collect()
     }
+
+    fn why_missing(&self, path: &[u8]) -> Option<String> {
+        let line = self.rules.line_against(path).filter(|_| self.left_out.contains(path))?;
+        Some(format!("it is there, but {line} leaves it out"))
+    }
 }
 
 #[cfg(test)]
@@ -138,6 +166,21 @@ mod tests {
 
     fn path(text: &str) -> TreePath {
         TreePath::parse(text).unwrap()
+    }
+
+    #[test]
+    fn rules_take_files_out() {
+        let mut tree = MemoryTree::new();
+        for name in ["a.md", "README.md", "docs/x", "docs/keep/y", "docs-old", "src/a"] {
+            tree.insert_text(&path(name), name);
+        }
+        let rules = IgnoreRules::parse(".dockerignore", "*.md\n!README.md\ndocs\n!docs/keep\n").unwrap();
+        let tree = tree.without(rules);
+        let found = tree.walk(b"", &|_| true).unwrap();
+        let paths: Vec<_> = found.iter().map(|found| String::from_utf8_lossy(&found.path).into_owned()).collect();
+        assert_eq!(paths, ["README.md", "docs", "docs/keep", "docs/keep/y", "docs-old", "src", "src/a"]);
+        assert_eq!(tree.lstat(b"docs/x").unwrap(), None);
+        assert!(tree.why_missing(b"docs/x").unwrap().contains("line 3: docs") && tree.why_missing(b"docs/z").is_none());
     }
 
     #[test]

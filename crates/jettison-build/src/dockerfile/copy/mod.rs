@@ -25,6 +25,7 @@ use std::sync::Arc;
 
 pub use place::Copied;
 pub use select::{Selection, select};
+pub use unpack::unarchive;
 
 use super::context::tree::FileTree;
 use mode::Chmod;

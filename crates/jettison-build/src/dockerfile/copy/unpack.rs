@@ -13,7 +13,7 @@ use jettison_tree::{Content, Device, Entry, Node, TreePath, Xattrs};
 use super::destination::Destination;
 use crate::dockerfile::context::archive::decompress;
 use crate::dockerfile::context::spool::Spool;
-use crate::dockerfile::context::tree::{Kind, keeps_xattr, shown, split};
+use crate::dockerfile::context::tree::{Empty, Kind, keeps_xattr, shown, split};
 use crate::error::BuildError;
 
 /// Members above which an archive is refused.
@@ -27,6 +27,16 @@ pub fn is_archive(content: &Content) -> Result<bool, BuildError> {
         Err(error @ TarError::Sparse { .. }) => Err(error.into()),
         Err(_) => Ok(false),
     }
+}
+
+/// What is in the archive, as entries; `None` where the content is no archive. `tmp` is a directory for what is unpacked.
+pub fn unarchive(content: &Content, tmp: &Path) -> Result<Option<Vec<Entry>>, BuildError> {
+    if !is_archive(content)? {
+        return Ok(None);
+    }
+    let mut over = Destination::over(&Empty);
+    unpack(&mut over, content, b"", None, tmp)?;
+    Ok(Some(over.into_entries()))
 }
 
 /// Unpacks the archive into the directory at `into`, which is there.
@@ -75,7 +85,9 @@ pub fn unpack(
             Some(owner) => owner,
             None => (id(header.uid)?, id(header.gid)?),
         };
-        let mut entry = Entry::new(target, header.mode, owner, node);
+        // The mode of a link means nothing, and every system has the same.
+        let mode = if header.kind == TarKind::Symlink { 0o777 } else { header.mode };
+        let mut entry = Entry::new(target, mode, owner, node);
         entry.mtime = Some(header.mtime);
         entry.xattrs = header.xattrs.iter().filter(|(name, _)| keeps_xattr(name)).collect::<Xattrs>();
         if header.kind == TarKind::File {
