@@ -4,7 +4,8 @@ use crate::expand::Escape;
 use crate::instruction::{From, Instruction, InstructionKind};
 use crate::problem::{Problem, ProblemKind, Problems, Severity};
 use crate::source::{LineIndex, Position, Span};
-use crate::syntax::{Directive, DirectiveName, Node, Reader, Syntax, Token};
+use crate::syntax::{Directive, DirectiveName, Node, Reader, Syntax};
+use crate::token::Token;
 use std::ops::Range;
 
 /// A Dockerfile. It holds its text, byte for byte, so that [`Dockerfile::print`] gives back what was read.
@@ -54,25 +55,16 @@ impl Dockerfile {
     }
 
     /// Reads an `ONBUILD` trigger from the configuration of an image: one instruction, with no `FROM` above it.
-    pub fn parse_trigger(text: &str) -> Result<Instruction, Problem> {
+    pub fn parse_trigger(text: &str) -> Result<Instruction, Box<Problem>> {
         let lines = LineIndex::new(text);
         let mut problems = Problems::new(text, &lines);
-        let mut instructions = Reader::new(text, &mut problems).read().instructions;
-        let instruction = instructions.pop().filter(|_| instructions.is_empty());
-        if instruction.is_none() {
-            problems.error(ProblemKind::NotOneTrigger, Span::new(0, text.len()));
-        }
+        let instructions = Reader::new(text, &mut problems).read().instructions;
+        let Ok([instruction]) = <[Instruction; 1]>::try_from(instructions) else {
+            let whole = Span::new(0, text.len());
+            return Err(Box::new(problems.problem(ProblemKind::NotOneTrigger, Severity::Error, whole)));
+        };
         let error = problems.finish().into_iter().find(|problem| problem.severity == Severity::Error);
-        match (instruction, error) {
-            (Some(instruction), None) => Ok(instruction),
-            (None, None) => Err(Problem {
-                kind: ProblemKind::NotOneTrigger,
-                severity: Severity::Error,
-                span: Span::default(),
-                position: Position { line: 1, column: 1 },
-            }),
-            (_, Some(error)) => Err(error),
-        }
+        error.map_or(Ok(instruction), |error| Err(Box::new(error)))
     }
 
     /// The text that was read.

@@ -18,6 +18,7 @@ mod problem;
 mod source;
 mod split;
 pub mod syntax;
+mod token;
 mod word;
 
 pub use dockerfile::{Dockerfile, Stage};
@@ -27,5 +28,6 @@ pub use ignore::{Ignore, IgnoreError};
 pub use instruction::{Instruction, InstructionKind};
 pub use problem::{Problem, ProblemKind, Severity};
 pub use source::{Edit, EditError, Position, Span, apply};
-pub use syntax::{Directive, DirectiveName, Node, NodeKind, Token, TokenKind};
+pub use syntax::{Directive, DirectiveName, Node, NodeKind};
+pub use token::{Token, TokenKind};
 pub use word::Word;

@@ -356,8 +356,12 @@ impl<'s> Problems<'s> {
     }
 
     fn push(&mut self, kind: ProblemKind, severity: Severity, span: Span) {
-        let position = self.lines.position(self.source, span.start);
-        self.found.push(Problem { kind, severity, span, position });
+        self.found.push(self.problem(kind, severity, span));
+    }
+
+    /// The problem, with its place.
+    pub(crate) fn problem(&self, kind: ProblemKind, severity: Severity, span: Span) -> Problem {
+        Problem { kind, severity, span, position: self.lines.position(self.source, span.start) }
     }
 
     /// The line of the byte at `offset`.

@@ -3,52 +3,17 @@
 //! 1. [`Reader::read`] goes over the lines: comments, directives, blank lines; all else begins an instruction.
 //! 2. [`Reader::instruction`] joins continuation lines, leaving out the comments and blank lines between.
 //! 3. [`Reader::heredocs`] takes the lines below that belong to it.
-//! 4. Every byte goes into a [`Token`], in order; [`refine`] cuts those of instructions at keyword and flags.
+//! 4. Every byte goes into a [`Token`], in order; [`token::refine`] cuts those of instructions at keyword and flags.
 
 use crate::expand::Escape;
 use crate::heredoc::{self, Heredoc, Opening};
-use crate::instruction::{self, Instruction, InstructionKind, Raw};
+use crate::instruction::{self, Instruction, Raw};
 use crate::json::{self, Json};
 use crate::problem::{ProblemKind, Problems};
 use crate::source::Span;
 use crate::split;
+use crate::token::{self, Token, TokenKind};
 use crate::word::Word;
-
-/// A run of bytes with one meaning. The tokens of a file hold all of its bytes, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Token {
-    /// What it is.
-    pub kind: TokenKind,
-    /// Where.
-    pub span: Span,
-}
-
-/// What a token is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TokenKind {
-    /// U+FEFF at the start of the file.
-    ByteOrderMark,
-    /// White space in a line.
-    Whitespace,
-    /// The end of a line: `\n` and any `\r` before it.
-    Newline,
-    /// `# …`.
-    Comment,
-    /// `# name=value` at the top of the file.
-    Directive,
-    /// The keyword of an instruction.
-    Keyword,
-    /// A flag of an instruction.
-    Flag,
-    /// Arguments of an instruction, spaces between them included.
-    Arguments,
-    /// The escape character at the end of a line, and what follows it up to and with the line's end.
-    Continuation,
-    /// The lines of a heredoc.
-    HeredocBody,
-    /// The line that ends a heredoc, without its own end.
-    HeredocEnd,
-}
 
 /// One or more whole lines of a Dockerfile. The nodes hold all of its lines, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -290,7 +255,7 @@ impl<'s, 'p, 'q> Reader<'s, 'p, 'q> {
         }
         let comments = std::mem::take(&mut self.comments);
         let instruction = instruction::build(Raw { text, heredocs, comments, end }, self.syntax.escape, self.problems);
-        let refined = refine(self.source, &self.syntax.tokens[first_token..], &instruction);
+        let refined = token::refine(self.source, &self.syntax.tokens[first_token..], &instruction);
         self.syntax.tokens.splice(first_token.., refined);
         self.syntax.instructions.push(instruction);
         NodeKind::Instruction(self.syntax.instructions.len() - 1)
@@ -406,58 +371,4 @@ fn place(text: &Word, opening: &Opening) -> Span {
         rest.starts_with(&opening.name).then(|| at..text.len() - rest.len() + opening.name.len())
     });
     text.span_of(found.unwrap_or(0..text.len()))
-}
-
-/// The tokens of an instruction, those of its text cut at keyword, flags and the white space around them.
-fn refine(source: &str, tokens: &[Token], instruction: &Instruction) -> Vec<Token> {
-    let mut marks = Vec::new();
-    let mut next = Some(instruction);
-    while let Some(instruction) = next {
-        marks.push((TokenKind::Keyword, instruction.keyword.span()));
-        marks.extend(instruction.flags.iter().map(|flag| (TokenKind::Flag, flag.span)));
-        next = match &instruction.kind {
-            InstructionKind::Onbuild(onbuild) => Some(&onbuild.trigger),
-            _ => None,
-        };
-    }
-    let mut refined = Vec::new();
-    let mut marks = marks.into_iter().peekable();
-    for &token in tokens {
-        if token.kind != TokenKind::Arguments {
-            refined.push(token);
-            continue;
-        }
-        let mut at = token.span.start;
-        while let Some(&(kind, mark)) = marks.peek() {
-            if mark.start >= token.span.end {
-                break;
-            }
-            let within = Span::new(mark.start.max(at), mark.end.min(token.span.end).max(at));
-            arguments(source, at, within.start, &mut refined);
-            if !within.is_empty() {
-                refined.push(Token { kind, span: within });
-            }
-            at = within.end;
-            if mark.end > token.span.end {
-                break;
-            }
-            marks.next();
-        }
-        arguments(source, at, token.span.end, &mut refined);
-    }
-    refined
-}
-
-/// Arguments, and the white space around them.
-fn arguments(source: &str, start: usize, end: usize, tokens: &mut Vec<Token>) {
-    let text = &source[start..end];
-    let first = end - text.trim_start().len();
-    let last = start + text.trim_end().len();
-    let runs = [
-        (TokenKind::Whitespace, start, first),
-        (TokenKind::Arguments, first, last),
-        (TokenKind::Whitespace, last.max(first), end),
-    ];
-    let runs = runs.into_iter().filter(|&(_, start, end)| start < end);
-    tokens.extend(runs.map(|(kind, start, end)| Token { kind, span: Span::new(start, end) }));
 }

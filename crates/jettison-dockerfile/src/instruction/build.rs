@@ -6,38 +6,22 @@
 
 use super::flag::Flags;
 use super::{
-    Add, Argument, Check, CommandLine, Copy, Expands, From, Healthcheck, Instruction, InstructionKind, MountErrorKind,
-    MountSpec, Network, Onbuild, Pair, Run, Security, Source, Transfer, duration, port,
+    Argument, CommandLine, Expands, From, Healthcheck, Instruction, InstructionKind, MountErrorKind, MountSpec,
+    Network, Onbuild, Pair, Run, Security, port,
 };
 use crate::expand::{Escape, Expander};
-use crate::heredoc::{Heredoc, Opening};
+use crate::heredoc::Heredoc;
 use crate::json::{self, Json};
 use crate::problem::{ProblemKind, Problems, Severity, similar};
 use crate::source::Span;
 use crate::split::{self, Parts};
 use crate::word::Word;
-use std::time::Duration;
 
 /// The keywords, in the order of the reference.
+#[rustfmt::skip]
 pub(crate) const KEYWORDS: [&str; 18] = [
-    "ADD",
-    "ARG",
-    "CMD",
-    "COPY",
-    "ENTRYPOINT",
-    "ENV",
-    "EXPOSE",
-    "FROM",
-    "HEALTHCHECK",
-    "LABEL",
-    "MAINTAINER",
-    "ONBUILD",
-    "RUN",
-    "SHELL",
-    "STOPSIGNAL",
-    "USER",
-    "VOLUME",
-    "WORKDIR",
+    "ADD", "ARG", "CMD", "COPY", "ENTRYPOINT", "ENV", "EXPOSE", "FROM", "HEALTHCHECK", "LABEL", "MAINTAINER",
+    "ONBUILD", "RUN", "SHELL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR",
 ];
 
 /// The keyword in capitals, if it is one.
@@ -110,14 +94,14 @@ fn unknown(instruction: &Instruction, problems: &mut Problems<'_>) {
     problems.error(ProblemKind::UnknownInstruction { keyword: keyword.to_string(), similar }, keyword.span());
 }
 
-struct Builder<'i, 'p, 's> {
-    name: &'static str,
-    arguments: &'i Word,
-    heredocs: &'i [Heredoc],
-    flags: Flags<'i>,
-    whole: &'i Instruction,
-    escape: Escape,
-    problems: &'p mut Problems<'s>,
+pub(super) struct Builder<'i, 'p, 's> {
+    pub(super) name: &'static str,
+    pub(super) arguments: &'i Word,
+    pub(super) heredocs: &'i [Heredoc],
+    pub(super) flags: Flags<'i>,
+    pub(super) whole: &'i Instruction,
+    pub(super) escape: Escape,
+    pub(super) problems: &'p mut Problems<'s>,
 }
 
 impl Builder<'_, '_, '_> {
@@ -146,7 +130,7 @@ impl Builder<'_, '_, '_> {
         })
     }
 
-    fn no_argument(&mut self) {
+    pub(super) fn no_argument(&mut self) {
         self.problems.error(ProblemKind::NoArgument { instruction: self.name }, self.whole.keyword.span());
     }
 
@@ -168,7 +152,7 @@ impl Builder<'_, '_, '_> {
     }
 
     /// The strings of a JSON array. `None` if `text` is no such array; an error if it is one of something else.
-    fn strings(&mut self, text: &Word) -> Result<Option<Vec<Word>>, ()> {
+    pub(super) fn strings(&mut self, text: &Word) -> Result<Option<Vec<Word>>, ()> {
         match json::parse(text) {
             Json::Strings(strings) => Ok(Some(strings)),
             Json::Other(element) => {
@@ -186,7 +170,7 @@ impl Builder<'_, '_, '_> {
         }
     }
 
-    fn command(&mut self, text: &Word) -> Option<CommandLine> {
+    pub(super) fn command(&mut self, text: &Word) -> Option<CommandLine> {
         Some(match self.strings(text).ok()? {
             Some(strings) => CommandLine::Exec(strings),
             None => CommandLine::Shell(text.clone()),
@@ -315,114 +299,6 @@ impl Builder<'_, '_, '_> {
             self.problems.error(ProblemKind::FlagValue { flag, value: value.to_string(), allowed }, value.span());
         }
         found
-    }
-
-    fn copy(&mut self) -> Option<Copy> {
-        let from = self.flags.value("from", self.problems).cloned();
-        let parents = self.flags.boolean("parents", self.problems).unwrap_or(false);
-        if let Some(from) = &from {
-            let plain = Expander::new(self.escape).word(from, &());
-            if !plain.is_ok_and(|expansion| *from == expansion.value.as_str()) {
-                self.problems.error(ProblemKind::NoExpansion { place: "COPY --from" }, from.span());
-            }
-        }
-        Some(Copy { transfer: self.transfer()?, from, parents })
-    }
-
-    fn add(&mut self) -> Option<Add> {
-        let checksum = self.flags.value("checksum", self.problems).cloned();
-        let keep_git_dir = self.flags.boolean("keep-git-dir", self.problems);
-        let unpack = self.flags.boolean("unpack", self.problems);
-        Some(Add { transfer: self.transfer()?, checksum, keep_git_dir, unpack })
-    }
-
-    fn transfer(&mut self) -> Option<Transfer> {
-        let chown = self.flags.value("chown", self.problems).cloned();
-        let chmod = self.flags.value("chmod", self.problems).cloned();
-        let link = self.flags.boolean("link", self.problems).unwrap_or(false);
-        let excludes = self.flags.values("exclude", self.problems);
-        let excludes = excludes.into_iter().filter_map(|flag| flag.value.clone()).collect();
-        let strings = self.strings(self.arguments).ok()?;
-        let is_json = strings.is_some();
-        let mut words = strings.unwrap_or_else(|| split::by_space(self.arguments));
-        let destination = words.pop().filter(|_| !words.is_empty());
-        let Some(destination) = destination else {
-            let span = if self.arguments.is_empty() { self.whole.keyword.span() } else { self.arguments.span() };
-            self.problems.error(ProblemKind::NoDestination { instruction: self.name }, span);
-            return None;
-        };
-        if Opening::parse(&destination).is_some() {
-            self.problems.error(ProblemKind::HeredocDestination { instruction: self.name }, destination.span());
-        }
-        let sources = words.into_iter().map(|word| if is_json { Source::Path(word) } else { self.source(word) });
-        Some(Transfer { sources: sources.collect(), destination, chown, chmod, link, excludes })
-    }
-
-    fn source(&mut self, word: Word) -> Source {
-        let Some(opening) = Opening::parse(&word) else { return Source::Path(word) };
-        // Of two with one name the last counts.
-        match self.heredocs.iter().rposition(|heredoc| heredoc.name == opening.name) {
-            Some(index) => Source::Heredoc(index),
-            None => {
-                self.problems.error(ProblemKind::LostHeredoc { word: word.to_string() }, word.span());
-                Source::Path(word)
-            }
-        }
-    }
-
-    fn healthcheck(&mut self) -> Option<Healthcheck> {
-        let end = self.arguments.find(char::is_whitespace).unwrap_or(self.arguments.len());
-        let (kind, rest) = (self.arguments.slice(0..end), self.arguments.slice(end..self.arguments.len()).trim());
-        if kind.eq_ignore_ascii_case("none") {
-            if !rest.is_empty() {
-                self.problems.error(ProblemKind::HealthcheckNone, rest.span());
-            }
-            return Some(Healthcheck::None);
-        }
-        let interval = self.duration("interval");
-        let timeout = self.duration("timeout");
-        let start_period = self.duration("start-period");
-        let start_interval = self.duration("start-interval");
-        let retries = self.retries();
-        if kind.is_empty() {
-            self.no_argument();
-            return None;
-        }
-        if !kind.eq_ignore_ascii_case("cmd") {
-            self.problems.error(ProblemKind::HealthcheckType { word: kind.to_string() }, kind.span());
-            return None;
-        }
-        let command = self.command(&rest)?;
-        let empty = match &command {
-            CommandLine::Shell(text) => text.is_empty(),
-            CommandLine::Exec(words) => words.is_empty(),
-        };
-        if empty {
-            self.problems.error(ProblemKind::NoCommand { instruction: self.name }, self.arguments.span());
-        }
-        Some(Healthcheck::Check(Check { interval, timeout, start_period, start_interval, retries, command }))
-    }
-
-    fn duration(&mut self, flag: &'static str) -> Option<Duration> {
-        let value = self.flags.value(flag, self.problems)?;
-        match duration::parse(value) {
-            Ok(duration) => Some(duration),
-            Err(why) => {
-                self.problems.error(ProblemKind::FlagDuration { flag, value: value.to_string(), why }, value.span());
-                None
-            }
-        }
-    }
-
-    fn retries(&mut self) -> Option<u32> {
-        let value = self.flags.value("retries", self.problems)?;
-        let retries = value.parse::<u32>().ok().filter(|&retries| i32::try_from(retries).is_ok());
-        if retries.is_none() {
-            let allowed = "the numbers from 0 to 2147483647";
-            let kind = ProblemKind::FlagValue { flag: "retries", value: value.to_string(), allowed };
-            self.problems.error(kind, value.span());
-        }
-        retries
     }
 
     fn shell(&mut self) -> Option<Vec<Word>> {

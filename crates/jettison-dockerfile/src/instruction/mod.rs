@@ -2,16 +2,18 @@
 //!
 //! 1. [`Instruction`]: one of them with all its places; [`InstructionKind`] says which, with typed arguments.
 //! 2. `build` makes the kind from keyword, flags and arguments, and names what is wrong. One file each for what has a grammar
-//!    of its own: [`flag`], [`mount`], [`duration`], [`port`].
+//!    of its own: [`flag`], [`mount`], [`duration`], [`port`], `healthcheck`, `transfer`, `onbuild`.
 //! 3. Arguments stay as they were written: [`Instruction::expandable`] says which words expand.
 
 mod build;
 pub mod duration;
 pub mod flag;
+mod healthcheck;
 pub mod mount;
 mod onbuild;
 pub mod port;
 mod script;
+mod transfer;
 
 pub use flag::Flag;
 pub use mount::{Mount, MountError, MountErrorKind, MountKind, MountOption, MountSpec, Sharing};
