@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jettison_engine::events::NoEvents;
+use jettison_engine::events::Silent;
 use jettison_engine::store::Store;
 use jettison_http::{Client, Options};
 use jettison_testkit::http::{HttpServer, Response};
@@ -42,7 +42,7 @@ impl World {
     }
 
     fn job(&self) -> Job<'_> {
-        Job::new(&self.store, &self.http, &self.machine, &NoEvents)
+        Job::new(&self.store, &self.http, &self.machine, &Silent)
     }
 
     /// A directory with these files, each with its path as its content.
