@@ -134,7 +134,10 @@ pub fn install(
         (graph, targets)
     };
     let outputs = match &rooms {
-        Some(rooms) => solve_with_retries(builder, &mut prepared, &rooms.tools, rebuild)?,
+        Some(rooms) => {
+            let solve = || solve_with_retries(builder, &mut prepared, &rooms.tools, rebuild);
+            job.both(solve, || builder.expect_libraries(rooms, &builds)).0?
+        }
         None => {
             let (graph, targets) = rebuild(&[]);
             job.solve(&graph, &targets)?

@@ -13,7 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
@@ -34,6 +34,9 @@ use crate::sandbox;
 
 /// A tree with more entries than this is hostile.
 const ENTRY_LIMIT: u64 = 4_000_000;
+
+/// Files are written in pieces of so many bytes.
+const COPY_LEN: usize = 256 * 1024;
 
 /// Who shall own a path.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +70,7 @@ pub struct SafeDir {
     parent: Option<(Option<TreePath>, Arc<OwnedFd>)>,
     entries: u64,
     bytes: u64,
+    buffer: Vec<u8>,
 }
 
 /// What [`SafeDir::finish`] returns.
@@ -90,6 +94,7 @@ impl SafeDir {
             parent: None,
             entries: 0,
             bytes: 0,
+            buffer: Vec::new(),
         })
     }
 
@@ -238,11 +243,28 @@ impl SafeDir {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(&*parent, name(&entry.path), flags, Mode::RUSR | Mode::WUSR)?;
         let mut file = std::fs::File::from(file);
-        self.bytes += io::copy(content, &mut file)?;
+        self.bytes += self.copy(content, &mut file)?;
         // After the owner, whose change takes setuid bits away.
         self.own(parent.as_fd(), entry)?;
         fchmod(&file, Mode::from_raw_mode(entry.mode & 0o7777))?;
         set_time(parent.as_fd(), name(&entry.path), entry.mtime)
+    }
+
+    /// Copies in pieces that decompressors fill without a buffer of their own in between.
+    fn copy(&mut self, content: &mut dyn Read, file: &mut std::fs::File) -> io::Result<u64> {
+        self.buffer.resize(COPY_LEN, 0);
+        let mut copied = 0;
+        loop {
+            match content.read(&mut self.buffer) {
+                Ok(0) => return Ok(copied),
+                Ok(read) => {
+                    file.write_all(&self.buffer[..read])?;
+                    copied += read as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// A device or a pipe. A device that this process may not make is left out.

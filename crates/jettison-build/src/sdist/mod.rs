@@ -137,6 +137,17 @@ impl Builder<'_> {
         Ok(Rooms { tools, besides })
     }
 
+    /// Makes the index of libraries ready for what is built for the first time against some: it will need them in the image. Whether that
+    /// works out does not matter yet.
+    pub fn expect_libraries(&self, rooms: &Rooms, builds: &[(&str, Option<&LockedSdist>)]) {
+        let is_linked = |name: &str| rooms.besides.get(name).is_some_and(|besides| !besides.package.is_empty());
+        if builds.iter().any(|(name, locked)| locked.is_none() && is_linked(name))
+            && let Ok(archive) = self.archives.get()
+        {
+            let _ = archive.sonames(self.job);
+        }
+    }
+
     /// The closure of `packages`, without the base and the tools.
     fn besides(
         &self,

@@ -232,3 +232,67 @@ impl deb::Sink for Hand<'_> {
         0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use jettison_testkit::DebBuilder;
+
+    use super::*;
+
+    fn room(debs: &[DebBuilder], threads: usize) -> (tempfile::TempDir, Snapshot) {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path().join("store")).unwrap();
+        let locked = |deb: &DebBuilder| {
+            let bytes = deb.build();
+            LockedPackage {
+                name: deb.package().to_owned(),
+                version: "1".to_owned(),
+                filename: String::new(),
+                security: false,
+                size: bytes.len() as u64,
+                digest: store.put_bytes(&bytes).unwrap(),
+            }
+        };
+        let packages: Vec<_> = debs.iter().map(locked).collect();
+        let snapshot = Packages::new(&packages, threads).unpack(&store).unwrap();
+        (home, snapshot)
+    }
+
+    #[test]
+    fn packages_share_one_directory_without_what_no_build_reads() {
+        let debs: Vec<DebBuilder> = (0..20)
+            .map(|number| {
+                DebBuilder::new(&format!("p{number}"), "1")
+                    .file(&format!("usr/include/p/{number}.h"), format!("header {number}"))
+                    .file(&format!("usr/share/man/man3/p{number}.3.gz"), "no")
+                    .executable(&format!("bin/p{number}"), "#!/bin/sh")
+                    .symlink(&format!("usr/lib/p{number}.so"), "p.so.1")
+            })
+            .collect();
+        let (_home, snapshot) = room(&debs, 4);
+        assert_eq!(fs::read_dir(snapshot.path.join("usr/include/p")).unwrap().count(), 20);
+        assert_eq!(fs::read_to_string(snapshot.path.join("usr/include/p/7.h")).unwrap(), "header 7");
+        assert!(snapshot.path.join("usr/bin/p19").is_file(), "/bin is a link of the base");
+        assert_eq!(fs::read_link(snapshot.path.join("usr/lib/p3.so")).unwrap().to_str(), Some("p.so.1"));
+        assert_eq!(fs::read_link(snapshot.path.join("usr/bin/cc")).unwrap().to_str(), Some("gcc"));
+        assert!(!snapshot.path.join("usr/share/man").exists());
+    }
+
+    #[test]
+    fn of_two_packages_with_one_path_the_first_counts_and_our_links_before_all() {
+        let deb = |name: &str| {
+            DebBuilder::new(name, "1")
+                .file("usr/include/x.h", format!("of {name}"))
+                .file(&format!("usr/include/{name}.h"), "mine")
+                .symlink("usr/bin/sh", "bash")
+        };
+        for threads in [1, 3] {
+            let (_home, snapshot) = room(&[deb("b"), deb("a"), deb("c")], threads);
+            assert_eq!(fs::read_to_string(snapshot.path.join("usr/include/x.h")).unwrap(), "of b");
+            assert!(["a", "b", "c"].iter().all(|name| snapshot.path.join(format!("usr/include/{name}.h")).is_file()));
+            assert_eq!(fs::read_link(snapshot.path.join("usr/bin/sh")).unwrap().to_str(), Some("dash"));
+        }
+    }
+}
