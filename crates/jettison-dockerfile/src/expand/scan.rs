@@ -22,13 +22,11 @@ pub(super) struct Words {
 }
 
 impl Words {
-    fn add(&mut self, text: &str) {
-        for c in text.chars() {
-            if !c.is_whitespace() {
-                self.word.push(c);
-            } else if !self.word.is_empty() {
-                self.done.push(std::mem::take(&mut self.word));
-            }
+    fn add(&mut self, c: char) {
+        if !c.is_whitespace() {
+            self.word.push(c);
+        } else if !self.word.is_empty() {
+            self.done.push(std::mem::take(&mut self.word));
         }
     }
 
@@ -103,13 +101,17 @@ impl<'a> Scan<'a> {
                 _ if c == self.how.escape.char() => (self.escaped(), true),
                 _ => {
                     self.next();
-                    (c.to_string(), false)
+                    text.push(c);
+                    if let Some(words) = words.as_deref_mut() {
+                        words.add(c);
+                    }
+                    continue;
                 }
             };
             text.push_str(&piece);
             match words.as_deref_mut() {
                 Some(words) if quoted => words.word.push_str(&piece),
-                Some(words) => words.add(&piece),
+                Some(words) => piece.chars().for_each(|c| words.add(c)),
                 None => {}
             }
             if text.len() > MAX_EXPANSION {
