@@ -213,3 +213,140 @@ fn write<R: Read>(dir: &mut SafeDir, entry: &Entry, member: &mut TarEntry<'_, R>
     };
     Ok(written?)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::num::NonZeroUsize;
+    use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+
+    use jettison_oci::ImageBuilder;
+    use jettison_oci::blob::BlobSet;
+    use jettison_oci::layer::{Attributes, ChangesetWriter, Compression, LayerError, LayerOptions};
+    use jettison_oci::types::{Descriptor, History, MediaType, Platform};
+    use jettison_tree::Xattrs;
+
+    use super::*;
+
+    type Fill<'a> = &'a dyn Fn(&mut ChangesetWriter<'_, Vec<u8>>) -> Result<(), LayerError>;
+
+    fn path(text: &str) -> TreePath {
+        TreePath::parse(text).unwrap()
+    }
+
+    fn file(at: &str, text: &[u8]) -> Entry {
+        Entry::file(path(at), Content::from_bytes(text), false)
+    }
+
+    fn image(layers: &[Fill<'_>]) -> Image {
+        let mut builder = ImageBuilder::new(&Platform::linux("amd64"), 0);
+        let mut blobs = BlobSet::new();
+        for fill in layers {
+            let options = LayerOptions { mtime: 9000, compression: Compression::GZIP, threads: NonZeroUsize::MIN };
+            let mut layer = ChangesetWriter::new(Vec::new(), &options, None).unwrap();
+            fill(&mut layer).unwrap();
+            let (written, bytes) = layer.finish().unwrap();
+            builder.add_layer(&written.blob, History::layer("by hand"));
+            blobs.add_bytes(bytes);
+        }
+        builder.add_source(Arc::new(blobs));
+        builder.build().unwrap()
+    }
+
+    fn store() -> (tempfile::TempDir, Arc<Store>) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path().join("store")).unwrap());
+        (dir, store)
+    }
+
+    /// Directories, a file that is larger than any buffer, one with attributes, a pipe.
+    fn lowest(layer: &mut ChangesetWriter<'_, Vec<u8>>) -> Result<(), LayerError> {
+        layer.push(&Entry { mtime: Some(500), mode: 0o750, ..Entry::directory(path("d")) })?;
+        let (large, xattrs) = (path("d/large"), Xattrs::new());
+        let large = Attributes { path: &large, mode: 0o640, uid: 0, gid: 0, mtime: Some(700), xattrs: &xattrs };
+        layer.push_file(large, 6 << 20, io::repeat(7).take(6 << 20))?;
+        layer.push(&Entry::new(path("d/pipe"), 0o600, (0, 0), Node::Fifo))?;
+        let xattrs = [(&b"user.origin"[..], &b"here"[..])].into_iter().collect();
+        layer.push(&Entry { xattrs, ..file("noted", b"text") })
+    }
+
+    #[test]
+    fn everything_of_a_layer_is_kept() {
+        let (_dir, store) = store();
+        let unpacked = of_image(&store, &image(&[&lowest])).unwrap();
+        let [root] = &unpacked.lower[..] else { panic!("{:?}", unpacked.lower) };
+        let meta = |at: &str| fs::symlink_metadata(root.join(at)).unwrap();
+        assert_eq!((meta("d").mode() & 0o7777, meta("d").mtime()), (0o750, 500));
+        assert_eq!((meta("d/large").len(), meta("d/large").mtime()), (6 << 20, 700));
+        assert!(meta("d/pipe").file_type().is_fifo());
+        let mut value = [0; 16];
+        // A temporary directory may be on a file system without attributes.
+        if let Ok(len) = rustix::fs::lgetxattr(root.join("noted"), "user.origin", &mut value) {
+            assert_eq!(&value[..len], b"here");
+        }
+    }
+
+    #[test]
+    fn only_what_cannot_stand_alone_is_put_together() {
+        let (_dir, store) = store();
+        // A link to a file of a lower layer, and a directory that is not listed.
+        let raw = {
+            use jettison_testkit::archive::{TarMember, tar};
+            let members = [
+                TarMember::hard_link("again", "noted"),
+                TarMember::file("d/new", "new"),
+                TarMember::file("d/.wh.pipe", ""),
+            ];
+            tar(&members)
+        };
+        let plain: Fill<'_> = &|layer| layer.push(&file("top", b"top"));
+        let base = image(&[&lowest]);
+        let mut builder = ImageBuilder::on(&base, 0);
+        let mut blobs = BlobSet::new();
+        let diff_id = jettison_oci::types::DiffId::of_tar(jettison_tree::Digest::of(&raw));
+        builder.add_blob(Descriptor::of(MediaType::OCI_LAYER, &raw), diff_id, History::layer("by hand"));
+        blobs.add_bytes(raw);
+        builder.add_source(Arc::new(blobs));
+        let middle = builder.build().unwrap();
+        let mut builder = ImageBuilder::on(&middle, 0);
+        let top = image(&[plain]);
+        let layer = top.layers().next().unwrap();
+        builder.add_blob(layer.descriptor.clone(), layer.diff_id, History::layer("by hand"));
+        builder.add_source(Arc::clone(top.blobs()));
+        let unpacked = of_image(&store, &builder.build().unwrap()).unwrap();
+        assert_eq!(unpacked.lower.len(), 2, "the layer above stands alone");
+        let stack = &unpacked.lower[1];
+        assert_eq!(fs::metadata(stack.join("again")).unwrap().ino(), fs::metadata(stack.join("noted")).unwrap().ino());
+        assert_eq!(fs::read(stack.join("d/new")).unwrap(), b"new");
+        assert_eq!(fs::metadata(stack.join("d")).unwrap().mode() & 0o7777, 0o750, "as the layer below says");
+        assert!(!stack.join("d/pipe").exists());
+        // Once more it is all there.
+        assert_eq!(of_image(&store, &middle).unwrap().lower, [stack.clone()]);
+    }
+
+    #[test]
+    fn a_layer_that_is_not_what_it_should_be_leaves_nothing() {
+        let (_dir, store) = store();
+        let good = image(&[&lowest, &|layer| layer.push(&file("top", b"top"))]);
+        let digests: Vec<_> = good.layers().map(|layer| layer.descriptor.digest).collect();
+        struct Lying(Arc<dyn jettison_oci::BlobSource>, jettison_tree::Digest);
+        impl jettison_oci::BlobSource for Lying {
+            fn open(&self, descriptor: &Descriptor) -> Result<jettison_oci::Blob, jettison_oci::BlobError> {
+                let mut bytes = Vec::new();
+                self.0.open(descriptor)?.copy_to(descriptor, &mut bytes)?;
+                if descriptor.digest == self.1 {
+                    // The header of gzip says when it was made.
+                    bytes[4] ^= 1;
+                }
+                Ok(jettison_oci::Blob::from_bytes(bytes.into()))
+            }
+        }
+        let lying = Arc::new(Lying(Arc::clone(good.blobs()), digests[1]));
+        let (descriptor, manifest, config) =
+            (good.descriptor().clone(), good.manifest().clone(), good.config().clone());
+        let image = Image::from_documents(descriptor, manifest, config, lying).unwrap();
+        let error = of_image(&store, &image).map(|unpacked| unpacked.lower).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("layer 2 ({})", digests[1])), "{error}");
+        assert!(of_image(&store, &good).is_ok());
+    }
+}

@@ -9,6 +9,7 @@
 mod changeset;
 mod compress;
 mod cuts;
+mod digesting;
 mod flatten;
 mod gzip;
 pub mod pyc;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::compress::{Compression, Compressor, Members};
 use super::cuts::Cuts;
+use super::digesting::Digesting;
 use super::gzip::Member;
 use super::ustar::{BLOCK, Header, flag, padding};
 use crate::types::{Descriptor, DiffId, MediaType};
@@ -115,8 +116,7 @@ impl<'a> From<&'a Entry> for Attributes<'a> {
 /// Writes one layer, entry by entry, in bounded memory.
 pub struct LayerWriter<W: Write> {
     out: Compressor<Measured<W>>,
-    tar: Hasher,
-    tar_bytes: u64,
+    tar: Digesting,
     options: LayerOptions,
     /// Who says where members end, if not their length.
     cuts: Option<Cuts>,
@@ -138,8 +138,7 @@ impl<W: Write> LayerWriter<W> {
         let cuts = matches!(members, Members::Cut(_)).then(Cuts::default);
         Ok(Self {
             out: Compressor::with_members(measured, options.compression, options.threads, members)?,
-            tar: Hasher::new(),
-            tar_bytes: 0,
+            tar: Digesting::new(options.threads.get() > 1),
             options: *options,
             cuts,
             last: None,
@@ -302,7 +301,7 @@ impl<W: Write> LayerWriter<W> {
     pub(super) fn finish_members(mut self) -> Result<(LayerBlob, W, Vec<Member>), LayerError> {
         self.write(&[0; TAR_END as usize])?;
         let (measured, members) = self.out.finish_members()?;
-        let (diff_id, unpacked_bytes) = self.tar.finish();
+        let (diff_id, unpacked_bytes) = self.tar.finish()?;
         let (digest, compressed_bytes) = measured.hasher.finish();
         let blob = LayerBlob {
             diff_id: DiffId::of_tar(diff_id),
@@ -315,8 +314,7 @@ impl<W: Write> LayerWriter<W> {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.tar.update(bytes);
-        self.tar_bytes += bytes.len() as u64;
+        self.tar.update(bytes)?;
         self.out.write_all(bytes)
     }
 }
