@@ -19,7 +19,7 @@ import time
 
 # In the order in which they are tried: testing has the newest that may be expected to install; stable has an old one.
 SUITES = ("forky", "trixie")
-PACKAGES = "docker.io docker-cli docker-buildx buildah netavark crun runc iptables ca-certificates git busybox-static"
+PACKAGES = "docker.io docker-cli docker-buildx buildah netavark crun runc iptables ca-certificates git busybox-static xz-utils"
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # $1 is the root, $2 the work directory; what follows is the program. /run is emptied so that nothing of an earlier run is found.

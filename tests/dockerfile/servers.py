@@ -100,14 +100,22 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Listener(ThreadingHTTPServer):
+    """Clients that have seen enough hang up: no reason to say anything."""
+
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        pass
+
+
 class Server:
     """All of it at one port, until `stop`."""
 
     def __init__(self, directory, images):
         self.repositories, self.directory = os.path.join(directory, "repositories"), directory
         os.makedirs(self.repositories)
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.http.daemon_threads = True
+        self.http = Listener(("127.0.0.1", 0), Handler)
         self.http.images, self.http.files, self.http.repositories = images, {}, self.repositories
         self.address = f"127.0.0.1:{self.http.server_port}"
         self.url = f"http://{self.address}"

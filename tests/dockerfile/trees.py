@@ -158,8 +158,13 @@ def tar(nodes, prefix="", root=True):
     out = io.BytesIO()
     kinds = {"d": tarfile.DIRTYPE, "f": tarfile.REGTYPE, "l": tarfile.SYMTYPE, "h": tarfile.LNKTYPE}
     kinds |= {"c": tarfile.CHRTYPE, "b": tarfile.BLKTYPE, "p": tarfile.FIFOTYPE}
+    by_path = dict(nodes)
     with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path, node in nodes:
+            if node.kind == "h":
+                # In a tar, every name of a file says the same of it.
+                file = by_path[node.target]
+                node = Node("h", file.mode, file.uid, file.gid, target=node.target)
             info = tarfile.TarInfo(prefix + (path.lstrip("/") if root else path))
             info.type, info.mode, info.uid, info.gid = kinds[node.kind], node.mode, node.uid, node.gid
             info.linkname = node.target.lstrip("/") if node.kind == "h" and root else node.target
