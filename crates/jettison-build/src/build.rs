@@ -63,6 +63,9 @@ use crate::verify::{self, Verification};
 /// The time of everything in an image, unless `SOURCE_DATE_EPOCH` says otherwise: the first that zip files can hold,
 /// 1980-01-01. Changing this changes every layer digest.
 pub const DEFAULT_EPOCH: u64 = 315_532_800;
+/// Of the 121 MB of an image with pandas, level 6 leaves 43.3 MB, and 7 leaves 43.1 in 1.3 times the time, which is a sixth of a second on
+/// two cores; 8 takes twice as long for as much again. Changing this changes every layer digest.
+const GZIP_LEVEL: u8 = 7;
 const WORKDIR: &str = "/app";
 
 /// What to build, and how.
@@ -568,7 +571,7 @@ impl Flow<'_> {
     /// Makes layers, and says of each whether it was there already.
     fn make_layers(&self, plans: Vec<PlannedLayer>) -> Result<Vec<(MadeLayer, bool)>, BuildError> {
         let compression = match self.request.settings.compression.unwrap_or_default() {
-            Compression::Gzip => LayerCompression::GZIP,
+            Compression::Gzip => LayerCompression::Gzip { level: GZIP_LEVEL },
             Compression::Zstd => LayerCompression::ZSTD,
             Compression::None => LayerCompression::None,
         };

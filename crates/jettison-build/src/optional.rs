@@ -71,8 +71,8 @@ const MODULES: [Optional; 43] = [
     leaf(&["modulefinder"], &["modulefinder.py"]),
     Optional {
         name: "multiprocessing",
-        // The last by the configuration of logging, for queues of other kinds.
-        words: &["multiprocessing", "ProcessPoolExecutor", "QueueHandler"],
+        // `concurrent.futures` imports it when somebody asks for that part, and the configuration of logging for queues of other kinds.
+        words: &["multiprocessing", "ProcessPoolExecutor", "futures.process", "futures import *", "QueueHandler"],
         files: &["multiprocessing/"],
         needs: &[],
     },

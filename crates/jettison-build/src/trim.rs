@@ -75,7 +75,8 @@ pub fn builder(path: &TreePath) -> Option<Reason> {
 fn share(path: &str) -> Option<Reason> {
     let (directory, rest) = path.split_once('/').unwrap_or((path, ""));
     match directory {
-        "doc" if rest.ends_with("/copyright") => None,
+        // Or a link to the documentation of another package, which has the copyright of both.
+        "doc" if rest.ends_with("/copyright") || !rest.contains('/') => None,
         "doc" | "doc-base" | "info" | "man" | "gtk-doc" | "help" | "linda" => Some("documentation"),
         "locale" | "i18n" if !rest.starts_with("C") => Some("translations"),
         "lintian" | "bug" | "apport" | "reportbug" => Some("packaging aids"),
@@ -126,6 +127,7 @@ mod tests {
     fn what_programs_read_stays() {
         let stays = [
             "usr/share/doc/libc6/copyright",
+            "usr/share/doc/libgcc-s1",
             "usr/share/zoneinfo/Europe/Vienna",
             "usr/share/ca-certificates/mozilla/A.crt",
             "usr/lib/x86_64-linux-gnu/libgcc_s.so.1",

@@ -38,7 +38,7 @@ pub struct UnpackDeb {
 impl UnpackDeb {
     /// The key of the fragment: the file, its trimming, and the owner that is written into it.
     fn fragment_key(&self) -> CacheKey {
-        CacheKey::builder("deb/4")
+        CacheKey::builder("deb/5")
             .digest("deb", self.digest)
             .field("use", format!("Image({:?})", self.trim))
             .field("owner", format!("{:?}", self.owner))

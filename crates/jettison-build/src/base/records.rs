@@ -198,3 +198,23 @@ fn is_file(entry: &Entry) -> bool {
 fn is_said_of(path: &TreePath) -> bool {
     path.is_below(DOCUMENTATION) || path.is_below(STATUS_DIRECTORY)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copyrights_point_to_licences() {
+        let text = b"On Debian: `/usr/share/common-licenses/GPL-2'.\nand /usr/share/common-licenses/LGPL-2.1.\n\
+            common-licenses/ and see /usr/share/common-licenses/Apache-2.0";
+        let names: Vec<_> = licences_of(text).map(|name| String::from_utf8(name).unwrap()).collect();
+        assert_eq!(names, ["GPL-2", "LGPL-2.1", "", "Apache-2.0"]);
+    }
+
+    #[test]
+    fn documentation_and_records_are_no_content() {
+        let of = |path: &str| is_said_of(&TreePath::parse(path).unwrap());
+        assert!(of("usr/share/doc/libc6/copyright") && of("var/lib/dpkg/status.d/libc6.md5sums"));
+        assert!(!of("usr/share/common-licenses/GPL-3") && !of("usr/lib/libx.so"));
+    }
+}
