@@ -97,9 +97,7 @@ pub(crate) fn decompress_as<'a>(
         Compression::None => Box::new(inner),
         Compression::Gzip => buffered(flate2::bufread::MultiGzDecoder::new(inner)),
         Compression::Xz => {
-            // The files that come here had their digests checked: the sums inside would be a second look at the same bytes.
-            let flags = liblzma::stream::CONCATENATED | liblzma::stream::IGNORE_CHECK;
-            let stream = liblzma::stream::Stream::new_stream_decoder(MEMORY_LIMIT, flags)?;
+            let stream = liblzma::stream::Stream::new_stream_decoder(MEMORY_LIMIT, liblzma::stream::CONCATENATED)?;
             buffered(liblzma::bufread::XzDecoder::new_stream(inner, stream))
         }
         Compression::Zstd => {
