@@ -121,6 +121,7 @@ from! {
         jettison_engine::store::StoreError,
         jettison_engine::sandbox::SandboxError,
         jettison_engine::snapshot::UnpackError,
+        jettison_oci::layer::LayerError,
         jettison_python::project::ProjectError,
         jettison_python::lock::LockError,
         jettison_python::requirements::RequirementsError,

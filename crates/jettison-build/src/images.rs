@@ -170,6 +170,12 @@ impl Images<'_> {
         }
     }
 
+    /// The image of the store that has this name.
+    pub(crate) fn named(&self, reference: &Reference) -> Result<Option<Digest>, BuildError> {
+        let named = self.store.images()?;
+        Ok(by_reference(&named, &reference.to_string()).map(|image| image.manifest))
+    }
+
     fn by_digest(&self, named: &[NamedImage], word: &str) -> Result<Option<Digest>, BuildError> {
         let hex = word.strip_prefix("sha256:").unwrap_or(word).to_ascii_lowercase();
         if hex.len() < SHORTEST_DIGEST || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {

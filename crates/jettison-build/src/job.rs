@@ -94,6 +94,11 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Tells what is worth knowing now.
+    pub fn note(&self, message: impl Into<String>) {
+        self.events.event(Event::Note { message: message.into() });
+    }
+
     /// What took how long so far.
     pub fn timings(&self) -> Vec<Timing> {
         lock(&self.timings).clone()

@@ -5,6 +5,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use jettison_engine::view::View;
+use jettison_tree::TreePath;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 
 use crate::error::BuildError;
@@ -14,7 +16,7 @@ const LIMIT: u64 = 4 << 20;
 
 /// A user with what depends on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Account {
+pub(crate) struct Account {
     pub uid: u32,
     pub gid: u32,
     /// The groups that list the user as a member.
@@ -25,7 +27,7 @@ pub(super) struct Account {
 
 /// Finds `user[:group]`, names or numbers; root where it is empty. As Docker has it, a user without a group gets the one
 /// that passwd says, and those of group that list it.
-pub(super) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Account, BuildError> {
+pub(crate) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Account, BuildError> {
     let (user, wanted_group) = match user.split_once(':') {
         Some((user, group)) => (user, Some(group).filter(|group| !group.is_empty())),
         None => (user, None),
@@ -66,6 +68,15 @@ pub(super) fn resolve(user: &str, passwd: &str, group: &str) -> Result<Account, 
     }
     let home = field(5).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned();
     Ok(Account { uid, gid, groups: supplementary, home })
+}
+
+/// Finds `user[:group]` in the files of a stage.
+pub(crate) fn in_view(view: &View, user: &str) -> Result<Account, BuildError> {
+    let read = |name: &str| -> Result<String, BuildError> {
+        let bytes = view.read(&TreePath::parse(name)?, LIMIT)?.unwrap_or_default();
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    resolve(user, &read("etc/passwd")?, &read("etc/group")?)
 }
 
 /// The text of a file below `/etc` as the layers show it, the topmost first; empty where there is none.

@@ -7,7 +7,7 @@
 //!
 //! What the program writes into the image is in memory, and gone with it.
 
-mod account;
+pub(crate) mod account;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -166,7 +166,7 @@ fn environment(config: &ContainerConfig, request: &RunRequest, home: &str) -> Ve
 }
 
 /// The number of a signal as images write it: `SIGTERM`, `TERM`, `15`, `SIGRTMIN+3` (signal(7)).
-fn signal_number(name: &str) -> Option<i32> {
+pub(crate) fn signal_number(name: &str) -> Option<i32> {
     /// In the order of their numbers, from 1, as x86 and Arm have them.
     const NAMES: [&str; 31] = [
         "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM",

@@ -1,0 +1,232 @@
+//! A layer as a blob: what a step made, packed for an image. Only the layers of images that somebody gets are packed.
+//!
+//! What is later than the epoch becomes the epoch, in the blob alone. A layer at the same place of an earlier build lends its compressed
+//! pieces ([`MemberCache`]): one changed file of many makes one piece new.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
+
+use jettison_engine::CacheKey;
+use jettison_engine::changes::{self, Change, ChangeKind};
+use jettison_engine::graph::{BoxError, Context, Operation, Output};
+use jettison_engine::store::{Ref, Store};
+use jettison_engine::view::View;
+use jettison_oci::layer::pyc::SourceTime;
+use jettison_oci::layer::{
+    Attributes, ChangesetWriter, Compression, LayerBlob, LayerOptions, Member, MemberCache, WrittenChangeset,
+};
+use jettison_tree::{Content, Digest, Entry, Node, TreePath};
+use serde::{Deserialize, Serialize};
+
+use super::super::stack::{Made, Stack};
+use super::super::unpacked::Unpacker;
+use crate::error::BuildError;
+
+/// A layer of an image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Exported {
+    /// The blob.
+    pub blob: LayerBlob,
+    /// The bytes of its files.
+    pub content_bytes: u64,
+    /// How many files it has.
+    pub files: u64,
+}
+
+/// Packs the layer that its input added.
+pub struct ExportStep {
+    /// The time that nothing is later than.
+    pub epoch: u64,
+    /// How it is packed.
+    pub compression: Compression,
+    /// On so many threads, which changes nothing.
+    pub threads: NonZeroUsize,
+    /// What tells layers of earlier builds that were in the same place.
+    pub position: CacheKey,
+    /// Where layers are found.
+    pub unpacker: Arc<Unpacker>,
+}
+
+impl Operation for ExportStep {
+    /// Time and packing. Neither threads nor place change a byte.
+    fn key(&self) -> CacheKey {
+        CacheKey::builder("dockerfile/export/1")
+            .number("epoch", self.epoch)
+            .field("compression", format!("{:?}", self.compression))
+            .finish()
+    }
+
+    fn run(&self, context: &Context<'_>, inputs: &[Arc<Output>]) -> Result<Output, BoxError> {
+        let made = super::parent(inputs)?;
+        let Some(layer) = made.layer() else { return Output::new(&None::<Exported>) };
+        // The same layer on top of something else is the same blob.
+        let key = CacheKey::builder("dockerfile/exported/1").input("layer", layer.key()).input("how", self.key()).finish();
+        let store = context.store();
+        let exported = store.memo_or::<Exported, BuildError>(&key, || {
+            let exported = self.pack(context, &made)?;
+            let refs = vec![Ref::Blob(exported.blob.digest)];
+            Ok((exported, refs))
+        })?;
+        let digest = exported.blob.digest;
+        Ok(Output::new(&Some(exported))?.with(Ref::Blob(digest)))
+    }
+}
+
+impl ExportStep {
+    fn pack(&self, context: &Context<'_>, made: &Made) -> Result<Exported, BuildError> {
+        let store = self.unpacker.store();
+        let earlier = CacheKey::builder("dockerfile/members/1").input("position", self.position).finish();
+        let members = store.memo_get::<Members>(&earlier)?.map(|members| members.open(store)).transpose()?;
+        let cache = Arc::new(members.unwrap_or_default()) as Arc<dyn MemberCache>;
+        let options = LayerOptions { mtime: self.epoch, compression: self.compression, threads: self.threads };
+        let mut out = store.writer()?;
+        let times = Times::new(&self.unpacker, &made.stack)?;
+        let mut counts = Counts::default();
+        let written = {
+            let mut writer = ChangesetWriter::new(&mut out, &options, Some(cache))?
+                .with_sources(|source| times.of(source, self.epoch));
+            match self.unpacker.entries(&made.stack)? {
+                Some(entries) => {
+                    for entry in &*entries {
+                        check(context)?;
+                        counts.add(entry.content().map(Content::len));
+                        writer.push(entry)?;
+                    }
+                }
+                None => {
+                    let Some(snapshot) = self.unpacker.snapshot(&made.stack)? else {
+                        return Err(BuildError::new("there is no layer to pack"));
+                    };
+                    for change in changes::walk(&snapshot)? {
+                        check(context)?;
+                        push(&mut writer, change?, &mut counts)?;
+                    }
+                }
+            }
+            writer.finish()?.0
+        };
+        let WrittenChangeset { blob, members } = written;
+        let (digest, _) = out.commit(Some(blob.digest))?;
+        if !members.is_empty() {
+            store.memo_put(&earlier, &Members { blob: digest, members }, &[Ref::Blob(digest)])?;
+        }
+        Ok(Exported { blob, content_bytes: counts.bytes, files: counts.files })
+    }
+}
+
+fn check(context: &Context<'_>) -> Result<(), BuildError> {
+    context.check().map_err(|cancelled| BuildError::new(cancelled.to_string()))
+}
+
+#[derive(Default)]
+struct Counts {
+    bytes: u64,
+    files: u64,
+}
+
+impl Counts {
+    fn add(&mut self, file: Option<u64>) {
+        self.bytes += file.unwrap_or(0);
+        self.files += u64::from(file.is_some());
+    }
+}
+
+/// Writes one change of a program.
+fn push<W: std::io::Write>(
+    writer: &mut ChangesetWriter<'_, W>,
+    change: Change,
+    counts: &mut Counts,
+) -> Result<(), BuildError> {
+    let Change { path, kind, mode, uid, gid, mtime, xattrs } = change;
+    let entry = |node| Entry { mtime: Some(mtime.seconds), xattrs: xattrs.clone(), ..Entry::new(path.clone(), mode, (uid, gid), node) };
+    match kind {
+        ChangeKind::Directory { opaque } => {
+            writer.push(&entry(Node::Directory))?;
+            if opaque {
+                writer.push_opaque(Some(&path))?;
+            }
+        }
+        ChangeKind::File(content) => {
+            counts.add(Some(content.len()));
+            let attributes =
+                Attributes { path: &path, mode, uid, gid, mtime: Some(mtime.seconds), xattrs: &xattrs };
+            writer.push_file(attributes, content.len(), content.open()?)?;
+        }
+        ChangeKind::Symlink(target) => writer.push(&entry(Node::Symlink(target)))?,
+        ChangeKind::HardLink(target) => writer.push(&entry(Node::HardLink(target)))?,
+        ChangeKind::CharacterDevice(device) => writer.push(&entry(Node::CharacterDevice(device)))?,
+        ChangeKind::BlockDevice(device) => writer.push(&entry(Node::BlockDevice(device)))?,
+        ChangeKind::Fifo => writer.push(&entry(Node::Fifo))?,
+        ChangeKind::Whiteout => writer.push_whiteout(&path)?,
+    }
+    Ok(())
+}
+
+/// What the sources of compiled Python are timed at in the image: those of the base keep their times, ours are clamped.
+struct Times {
+    all: std::sync::OnceLock<Option<Arc<View>>>,
+    base: std::sync::OnceLock<Option<Arc<View>>>,
+    unpacker: Arc<Unpacker>,
+    stack: Stack,
+}
+
+impl Times {
+    fn new(unpacker: &Arc<Unpacker>, stack: &Stack) -> Result<Self, BuildError> {
+        Ok(Self {
+            all: std::sync::OnceLock::new(),
+            base: std::sync::OnceLock::new(),
+            unpacker: Arc::clone(unpacker),
+            stack: stack.clone(),
+        })
+    }
+
+    /// Opened when the first compiled file is met.
+    fn view<'a>(&self, cell: &'a std::sync::OnceLock<Option<Arc<View>>>, stack: &Stack) -> Option<&'a View> {
+        cell.get_or_init(|| Some(self.unpacker.unpack(stack).ok()?.view)).as_deref()
+    }
+
+    fn of(&self, source: &TreePath, epoch: u64) -> SourceTime {
+        let stat = |view: Option<&View>| view?.lstat(source).ok()?;
+        let Some(found) = stat(self.view(&self.all, &self.stack)) else { return SourceTime::Missing };
+        let base = Stack { base: self.stack.base, layers: Vec::new() };
+        let below = stat(self.view(&self.base, &base));
+        let seconds = found.mtime.seconds;
+        match below {
+            Some(below) if below.dev_ino == found.dev_ino => SourceTime::Kept,
+            _ if seconds <= epoch as i64 => SourceTime::Kept,
+            _ => SourceTime::Clamped(seconds),
+        }
+    }
+}
+
+/// Where the pieces of a blob are.
+#[derive(Debug, Serialize, Deserialize)]
+struct Members {
+    blob: Digest,
+    members: Vec<Member>,
+}
+
+/// The pieces of a blob that is in the store.
+#[derive(Default)]
+struct OpenMembers {
+    file: Option<std::fs::File>,
+    members: BTreeMap<Digest, (u64, u64)>,
+}
+
+impl Members {
+    fn open(self, store: &Store) -> Result<OpenMembers, BuildError> {
+        let members = self.members.iter().map(|member| (member.key, (member.offset, member.len))).collect();
+        Ok(OpenMembers { file: Some(store.open_blob(self.blob)?), members })
+    }
+}
+
+impl MemberCache for OpenMembers {
+    fn get(&self, key: &Digest) -> Option<Vec<u8>> {
+        let (offset, len) = self.members.get(key)?;
+        let mut bytes = vec![0; usize::try_from(*len).ok()?];
+        self.file.as_ref()?.read_exact_at(&mut bytes, *offset).ok()?;
+        Some(bytes)
+    }
+}
