@@ -58,13 +58,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     drop(buffer);
     let mut entries = Vec::new();
-    time("digests of the files", FILES * BYTES, &mut || Ok(entries = scan(&files)?))?;
+    time("digests of the files", FILES * BYTES, &mut || {
+        entries = scan(&files)?;
+        Ok(())
+    })?;
     let mut first = None;
-    time(
-        "first layer",
-        FILES * BYTES,
-        &mut || Ok(first = Some(write(&entries, &directory.join("1"), threads, None)?)),
-    )?;
+    time("first layer", FILES * BYTES, &mut || {
+        first = Some(write(&entries, &directory.join("1"), threads, None)?);
+        Ok(())
+    })?;
     let first = first.ok_or("no layer")?;
     println!("  {} members, {} MB", first.members.len(), first.blob.compressed_bytes / 1_000_000);
     let members = first.members.iter().map(|member| (member.key, *member)).collect();

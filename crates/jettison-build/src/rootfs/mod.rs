@@ -321,7 +321,7 @@ mod tests {
         assert_eq!(fs::metadata(stack.join("d")).unwrap().mode() & 0o7777, 0o750, "as the layer below says");
         assert!(!stack.join("d/pipe").exists());
         // Once more it is all there.
-        assert_eq!(of_image(&store, &middle).unwrap().lower, [stack.clone()]);
+        assert_eq!(of_image(&store, &middle).unwrap().lower, std::slice::from_ref(stack));
     }
 
     #[test]
