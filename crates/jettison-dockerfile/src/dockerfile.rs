@@ -177,3 +177,50 @@ fn stages(instructions: &[Instruction]) -> Vec<Stage> {
     }
     stages
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{Edit, apply};
+
+    const TWO_STAGES: &str =
+        "ARG V=1\n# build makes it\nFROM a:$V AS Build\nRUN make\n\nFROM scratch\nCOPY --from=build /a /a\nUSER 1\n";
+
+    #[test]
+    fn stages_hold_their_instructions() {
+        let file = Dockerfile::parse(TWO_STAGES);
+        assert_eq!(file.problems(), []);
+        let names =
+            |instructions: &[Instruction]| instructions.iter().map(Instruction::name).collect::<Vec<_>>().join(" ");
+        assert_eq!(names(file.preamble()), "ARG");
+        let bodies: Vec<_> = file.stages().iter().map(|stage| names(file.body(stage))).collect();
+        assert_eq!(bodies, ["RUN", "COPY USER"]);
+        let build = file.stage("BUILD").unwrap();
+        assert_eq!((build.index, build.name.as_deref()), (0, Some("build")));
+        assert_eq!(file.head(build).doc_comment("build"), Some("makes it"));
+        assert_eq!(file.text(build.span), "FROM a:$V AS Build\nRUN make");
+        assert_eq!(file.line(7), Some("COPY --from=build /a /a"));
+    }
+
+    #[test]
+    fn words_can_be_edited_in_place() {
+        let file = Dockerfile::parse(TWO_STAGES);
+        let edits = file.stages().iter().map(|stage| Edit { span: stage.from.image.span(), text: "b".to_owned() });
+        let edited = apply(file.source(), &edits.collect::<Vec<_>>()).unwrap();
+        assert_eq!(edited, TWO_STAGES.replace("a:$V", "b").replace("scratch", "b"));
+    }
+
+    #[test]
+    fn a_trigger_is_one_instruction() {
+        let trigger = Dockerfile::parse_trigger("COPY <<A /x\nline\nA").unwrap();
+        assert_eq!((trigger.name().as_str(), trigger.heredocs[0].content.as_str()), ("COPY", "line\n"));
+        for (text, message) in [
+            ("", "an `ONBUILD` trigger is one instruction"),
+            ("RUN a\nRUN b", "an `ONBUILD` trigger is one instruction"),
+            ("RUNN a", "unknown instruction `RUNN`"),
+            ("COPY a", "`COPY` needs a source and a destination"),
+        ] {
+            assert_eq!(Dockerfile::parse_trigger(text).unwrap_err().message(), message, "{text:?}");
+        }
+    }
+}

@@ -7,6 +7,9 @@
 //! 4. With a `!` pattern the way down counts, since BuildKit walks it: a pattern is only asked about a directory when it could
 //!    change what the ones before it said of that directory. So `x/y` and then `!x` leaves `x/y` out.
 //! 5. [`Ignore::prunes`] asks the same automaton whether a `!` pattern is still alive below a directory.
+//!
+//! Accidents of moby's way through a regular expression are not followed: `*` and `?` in `[…]`, `[[:alpha:]]`, and `^` beside a
+//! wildcard are what `filepath.Match` takes them for.
 
 /// The patterns of one `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]

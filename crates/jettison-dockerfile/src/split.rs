@@ -37,9 +37,6 @@ pub(crate) fn split(text: &Word, escape: Escape) -> Parts {
         if word == "--" {
             break;
         }
-        if word.len() < 2 {
-            continue;
-        }
         let (name, value) = match word.find('=') {
             Some(equals) => (word.slice(2..equals.max(2)), Some(word.slice((equals + 1).max(2)..word.len()))),
             None => (word.slice(2..word.len()), None),

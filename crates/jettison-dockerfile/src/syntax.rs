@@ -1,9 +1,9 @@
 //! The lines of a Dockerfile.
 //!
-//! 1. [`Reader::read`] goes over the lines: comments, directives, blank lines; all else begins an instruction.
-//! 2. [`Reader::instruction`] joins continuation lines, leaving out the comments and blank lines between.
-//! 3. [`Reader::heredocs`] takes the lines below that belong to it.
-//! 4. Every byte goes into a [`Token`], in order; [`token::refine`] cuts those of instructions at keyword and flags.
+//! 1. `Reader::read` goes over the lines: comments, directives, blank lines; all else begins an instruction.
+//! 2. `Reader::instruction` joins continuation lines, leaving out the comments and blank lines between.
+//! 3. `Reader::heredocs` takes the lines below that belong to it.
+//! 4. Every byte goes into a [`Token`], in order; `token::refine` cuts those of instructions at keyword and flags.
 
 use crate::expand::Escape;
 use crate::heredoc::{self, Heredoc, Opening};

@@ -4,7 +4,7 @@
 //! 2. [`Expander::word`] makes one word of a word, [`Expander::words`] as many as unquoted white space makes of it. Both look
 //!    variables up in an [`Environment`] and tell which they met ([`Expansion::variables`]).
 //! 3. [`Expander::check`] finds only what is wrong whatever the values are.
-//! 4. [`pattern`] has the patterns of `#`, `%` and `/`.
+//! 4. `pattern` has the patterns of `#`, `%` and `/`.
 //!
 //! One difference from BuildKit is meant: in `${x//pattern/text}` the text stands for itself, where theirs reads `$` in it as
 //! the group of a regular expression.

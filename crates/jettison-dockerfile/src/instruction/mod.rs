@@ -109,7 +109,7 @@ pub struct From {
 /// `RUN [--mount=…] [--network=…] [--security=…] [--device=…] command`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
-    /// What is run. [`Run::script`] puts heredocs in.
+    /// What is run. [`Instruction::script`] puts heredocs in.
     pub command: CommandLine,
     /// `--mount`, in order.
     pub mounts: Vec<MountSpec>,
