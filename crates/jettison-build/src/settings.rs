@@ -188,6 +188,16 @@ impl Settings {
         }
     }
 
+    /// The file in `root` that says how its project is built natively; `None` where nothing says so.
+    pub fn file(root: &Path) -> Option<&'static str> {
+        if root.join("jettison.toml").is_file() {
+            return Some("jettison.toml");
+        }
+        let text = fs::read_to_string(root.join("pyproject.toml")).ok()?;
+        // One that cannot be read is the native build's to complain about, if it comes to that.
+        Self::parse_pyproject(&text).ok()?.map(|_| "[tool.jettison] in pyproject.toml")
+    }
+
     fn parse(text: &str) -> Result<Self, SettingsError> {
         Ok(toml::from_str(text)?)
     }

@@ -1,4 +1,4 @@
-//! `jettison build`: a project in, a small image that provably works out.
+//! `jettison build`: a project in, a small image that provably works out. [`dockerfile`](super::dockerfile) has what is Dockerfiles' own.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,15 +6,18 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jettison_build::build::{BuildRequest, Built, build};
+use jettison_build::dockerfile::context::Location;
 use jettison_build::images::store_name;
+use jettison_build::job::Job;
 use jettison_build::output::OutputSpec;
 use jettison_build::report::Report;
 use jettison_build::settings::{Bytecode, Command, Compression, Settings, Trim, Verify};
 use jettison_build::{BuildError, Context as _};
-use jettison_oci::ImageOrIndex;
+use jettison_oci::{Image, ImageOrIndex};
 use jettison_oci::types::Platform;
 use jettison_tree::Digest;
 
+use super::dockerfile::{self, DockerfileArgs};
 use super::write_file;
 use crate::cli::print;
 use crate::exit::Exit;
@@ -145,11 +148,17 @@ pub struct BuildArgs {
     #[arg(long, value_name = "FILE")]
     pub metadata_file: Option<PathBuf>,
     /// Build from the project even where there is a Dockerfile
-    #[arg(long)]
+    #[arg(long, conflicts_with = "file")]
     pub native: bool,
+    /// Load the image into the Docker daemon
+    #[arg(long)]
+    pub load: bool,
+
+    #[command(flatten)]
+    pub dockerfile: DockerfileArgs,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub fn pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
@@ -160,52 +169,157 @@ pub fn run(args: &BuildArgs, session: &Session<'_>) -> Result<Exit, BuildError> 
     if args.push {
         outputs.push(OutputSpec::Registry { names: Vec::new() });
     }
+    if args.load {
+        outputs.push(OutputSpec::Daemon { names: Vec::new() });
+    }
     let to_stdout = outputs.iter().filter(|output| output.is_stdout()).count();
     if to_stdout > 1 || (to_stdout == 1 && args.json) {
         return Err(BuildError::new("standard output can take one thing only").hint("give the others a file"));
     }
+    let front_end = FrontEnd::of(args);
+    session.ui.note(&front_end.said(args));
+    match &front_end {
+        FrontEnd::Dockerfile { file, .. } => run_dockerfile(args, file.as_deref(), session, &outputs),
+        FrontEnd::Native { .. } => run_native(args, session, &outputs),
+    }
+}
+
+/// How an image is built, and why so.
+enum FrontEnd {
+    /// By a Dockerfile: this one, or the one of the context.
+    Dockerfile { file: Option<String>, why: String },
+    /// From the Python project.
+    Native { why: String },
+}
+
+impl FrontEnd {
+    fn of(args: &BuildArgs) -> Self {
+        let path = args.path.to_string_lossy();
+        let there = ["Dockerfile", "dockerfile", "Containerfile"].into_iter().find(|name| args.path.join(name).is_file());
+        if let Some(file) = &args.dockerfile.file {
+            return Self::Dockerfile { file: Some(file.clone()), why: "-f names it".to_owned() };
+        }
+        if args.native {
+            let unused = there.map_or_else(String::new, |name| format!("; the {name} there is not used"));
+            return Self::Native { why: format!(" (--native){unused}") };
+        }
+        if !matches!(Location::parse(&path), Ok(Location::Directory(_))) {
+            return Self::Dockerfile { file: None, why: "the context is no directory".to_owned() };
+        }
+        match (there, Settings::file(&args.path)) {
+            (Some(name), Some(settings)) => {
+                Self::Native { why: format!(", as {settings} says; the {name} there is not used, -f {name} takes it") }
+            }
+            (Some(name), None) => {
+                let file = (name == "Containerfile").then(|| args.path.join(name).display().to_string());
+                Self::Dockerfile { file, why: format!("{name} is there; --native builds the Python project") }
+            }
+            (None, _) => Self::Native { why: String::new() },
+        }
+    }
+
+    /// Which way, in a line.
+    fn said(&self, args: &BuildArgs) -> String {
+        let path = args.path.display();
+        match self {
+            Self::Dockerfile { file: Some(file), why } => format!("building {path} by the Dockerfile {file} ({why})"),
+            Self::Dockerfile { file: None, why } => format!("building {path} by its Dockerfile ({why})"),
+            Self::Native { why } => format!("building {path} from its Python project{why}"),
+        }
+    }
+}
+
+fn run_dockerfile(
+    args: &BuildArgs,
+    file: Option<&str>,
+    session: &Session<'_>,
+    outputs: &[OutputSpec],
+) -> Result<Exit, BuildError> {
+    let request = dockerfile::request(args, file, session)?;
+    if args.tag.is_empty() && outputs.iter().any(OutputSpec::needs_a_name) {
+        return Err(no_name());
+    }
+    let registry = session.images()?.registry;
+    let mut built = Vec::new();
+    for platform in dockerfile::platforms(args, session)? {
+        let job = Job::new(session.store()?, &session.http, &session.machine, session.ui);
+        built.push(jettison_build::dockerfile::build(&job, registry, &request, &platform)?);
+        job.warnings().iter().for_each(|warning| session.ui.warning(warning, None));
+    }
+    let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
+    let content = content(&images, &request.names, session)?;
+    let json = serde_json::json!({ "digest": content.descriptor().digest });
+    finish(args, session, &content, &request.names, outputs, &json.to_string())
+}
+
+fn no_name() -> BuildError {
+    BuildError::new("the image has no name to push or load it under").hint("name it with -t NAME")
+}
+
+fn run_native(args: &BuildArgs, session: &Session<'_>, outputs: &[OutputSpec]) -> Result<Exit, BuildError> {
     let request = request(args, session)?;
     if request.settings.tag.is_none() && outputs.iter().any(OutputSpec::needs_a_name) {
-        return Err(BuildError::new("the image has no name to push or load it under").hint("name it with -t NAME"));
+        return Err(no_name());
     }
-    session.ui.note(&way(args));
-
     let own = std::slice::from_ref(&session.platform);
-    let platforms = platforms(&request.settings)?;
+    let platforms = parse_platforms(request.settings.platform.as_deref().unwrap_or_default())?;
     let platforms = if platforms.is_empty() { own } else { &platforms };
-    let mut built = Vec::new();
+    let mut built: Vec<Built> = Vec::new();
     for platform in platforms {
         let store = session.store()?;
         built.push(build(store, &session.http, &session.machine, session.ui, &request, platform)?);
     }
-    let content = content(&built, session)?;
-    let digest = content.descriptor().digest;
+    let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let reports: Vec<Report> = built.into_iter().map(|built| built.report).collect();
+    let names = reports.first().map(|report| report.names.clone()).unwrap_or_default();
+    let content = content(&images, &names, session)?;
     for report in &reports {
         report.warnings.iter().for_each(|warning| session.ui.warning(warning, None));
         if !session.ui.is_quiet() {
             show_report(session.ui, report);
         }
     }
-    let names = reports.first().map(|report| report.names.as_slice()).unwrap_or_default();
-    for output in &outputs {
-        let written = session.images()?.write(&content, output, names)?;
+    let json = json(content.descriptor().digest, &reports)?;
+    finish(args, session, &content, &names, outputs, &json)
+}
+
+/// Writes the outputs and says the digest.
+fn finish(
+    args: &BuildArgs,
+    session: &Session<'_>,
+    content: &ImageOrIndex,
+    names: &[String],
+    outputs: &[OutputSpec],
+    json: &str,
+) -> Result<Exit, BuildError> {
+    for output in outputs {
+        let written = session.images()?.write(content, output, names)?;
         written.iter().for_each(|written| session.ui.written(written));
     }
-
-    let json = json(digest, &reports)?;
+    let digest = content.descriptor().digest;
     if let Some(path) = &args.iidfile {
         write_file(path, digest.to_string().as_bytes())?;
     }
     if let Some(path) = &args.metadata_file {
         write_file(path, format!("{json}\n").as_bytes())?;
     }
+    let to_stdout = outputs.iter().any(OutputSpec::is_stdout);
     match (args.json, to_stdout) {
-        (true, _) => print(&json)?,
-        (false, 0) => print(&digest.to_string())?,
-        (false, _) => session.ui.note(&digest.to_string()),
+        (true, _) => print(json)?,
+        (false, false) => print(&digest.to_string())?,
+        (false, true) => session.ui.note(&digest.to_string()),
     }
     Ok(Exit::Fine)
+}
+
+/// `SOURCE_DATE_EPOCH` of the environment.
+pub fn epoch(session: &Session<'_>) -> Result<Option<u64>, BuildError> {
+    match session.machine.var("SOURCE_DATE_EPOCH") {
+        Some(text) => text.parse().map(Some).map_err(|_| {
+            BuildError::new(format!("SOURCE_DATE_EPOCH is `{text}`")).hint("it is a number of seconds since 1970")
+        }),
+        None => Ok(None),
+    }
 }
 
 fn request(args: &BuildArgs, session: &Session<'_>) -> Result<BuildRequest, BuildError> {
@@ -224,12 +338,6 @@ fn request(args: &BuildArgs, session: &Session<'_>) -> Result<BuildRequest, Buil
             }
         }
     }
-    let epoch = match session.machine.var("SOURCE_DATE_EPOCH") {
-        Some(text) => Some(text.parse().map_err(|_| {
-            BuildError::new(format!("SOURCE_DATE_EPOCH is `{text}`")).hint("it is a number of seconds since 1970")
-        })?),
-        None => None,
-    };
     Ok(BuildRequest {
         root,
         settings,
@@ -239,39 +347,28 @@ fn request(args: &BuildArgs, session: &Session<'_>) -> Result<BuildRequest, Buil
         locked: args.locked,
         upgrade: args.upgrade,
         uv: args.uv.clone(),
-        epoch,
+        epoch: epoch(session)?,
         registry: session.images()?.registry.options().clone(),
     })
 }
 
-/// Which way the image is built, in a line.
-fn way(args: &BuildArgs) -> String {
-    let path = args.path.display();
-    let unused = ["Dockerfile", "Containerfile"].into_iter().find(|name| args.path.join(name).is_file());
-    match unused.filter(|_| !args.native) {
-        Some(name) => format!("building {path} from its Python project; the {name} there is not used"),
-        None => format!("building {path} from its Python project"),
-    }
-}
-
-fn platforms(settings: &Settings) -> Result<Vec<Platform>, BuildError> {
+/// The platforms of a flag or a setting.
+pub fn parse_platforms(texts: &[String]) -> Result<Vec<Platform>, BuildError> {
     const HINT: &str = "for example --platform linux/amd64,linux/arm64";
     let parse = |text: &String| match text.parse::<Platform>() {
         Ok(platform) if platform.os == "linux" => Ok(platform),
         Ok(platform) => Err(BuildError::new(format!("`{platform}` is no platform of Linux")).hint(HINT)),
         Err(error) => Err(BuildError::new(error.to_string()).hint(HINT)),
     };
-    settings.platform.iter().flatten().map(parse).collect()
+    texts.iter().map(parse).collect()
 }
 
 /// The image, or an index of several, which then has their names.
-fn content(built: &[Built], session: &Session<'_>) -> Result<ImageOrIndex, BuildError> {
-    if let [built] = built {
-        return Ok(ImageOrIndex::Image(built.image.clone()));
+fn content(images: &[Image], names: &[String], session: &Session<'_>) -> Result<ImageOrIndex, BuildError> {
+    if let [image] = images {
+        return Ok(ImageOrIndex::Image(image.clone()));
     }
-    let images: Vec<_> = built.iter().map(|built| built.image.clone()).collect();
-    let names = built.first().map(|built| built.report.names.as_slice()).unwrap_or_default();
-    Ok(ImageOrIndex::Index(session.images()?.unite(&images, names)?))
+    Ok(ImageOrIndex::Index(session.images()?.unite(images, names)?))
 }
 
 /// The report as one JSON object; of several platforms, an object with the digest of the index and their reports.

@@ -3,6 +3,7 @@
 pub mod build;
 pub mod cache;
 pub mod copy;
+pub mod dockerfile;
 pub mod images;
 pub mod pull;
 pub mod push;
