@@ -19,7 +19,7 @@ use std::time::SystemTime;
 
 use jettison_engine::store::Store;
 use jettison_tree::{Content, Device, Digest, TreePath, Xattrs};
-use rustix::fs::{lgetxattr, llistxattr};
+use rustix::fs::{lgetxattr, llistxattr, llistxattr_query};
 
 use super::ignore::IgnoreRules;
 use super::parallel;
@@ -211,13 +211,12 @@ impl DirectoryContext {
 /// The extended attributes that an image keeps. A file system without any is no error.
 fn xattrs_of(path: &Path) -> io::Result<Xattrs> {
     use rustix::io::Errno;
-    let mut names = Vec::new();
-    let len = match llistxattr(path, &mut [0_u8; 0]) {
+    match llistxattr_query(path) {
         Ok(0) | Err(Errno::NOTSUP | Errno::NOSYS) => return Ok(Xattrs::new()),
-        Ok(len) => len,
+        Ok(_) => {}
         Err(error) => return Err(error.into()),
-    };
-    names.resize(len.max(XATTR_LIMIT), 0);
+    }
+    let mut names = vec![0; XATTR_LIMIT];
     let len = llistxattr(path, &mut names)?;
     let mut xattrs = Xattrs::new();
     for name in names[..len].split(|&byte| byte == 0).filter(|name| keeps_xattr(name)) {

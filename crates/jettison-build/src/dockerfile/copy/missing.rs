@@ -6,7 +6,7 @@ use crate::error::BuildError;
 /// Names that a hint lists at most.
 const NEAR: usize = 3;
 /// How like a name must be to be named (Jaro–Winkler, 1 is equal).
-const LIKENESS: f64 = 0.8;
+const LIKENESS: f64 = 0.79;
 
 /// `written` is not in `tree`. It meant `path`, which links in the tree led to `followed`.
 pub fn source(tree: &dyn FileTree, place: &str, written: &str, path: &[u8], followed: &[u8]) -> BuildError {
