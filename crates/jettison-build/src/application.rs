@@ -25,8 +25,8 @@ use crate::job::Job;
 use crate::layers::PlannedLayer;
 use crate::link::LooseObject;
 use crate::optional;
-use crate::profile;
 use crate::part::Owner;
+use crate::profile;
 use crate::report::LeftOut;
 use crate::settings::{Command, Settings};
 

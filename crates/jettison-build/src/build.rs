@@ -224,7 +224,7 @@ impl Flow<'_> {
             exclude: None,
             ..request.settings.clone()
         };
-        let mut key = CacheKey::builder("foundation/2")
+        let mut key = CacheKey::builder("foundation/3")
             .field("platform", self.platform.to_string())
             .field("machine", &machine.machine)
             .number("epoch", self.epoch())
@@ -308,7 +308,8 @@ impl Flow<'_> {
             (None, false) => resolve::expect_resolution(job, project, &indexes),
             _ => None,
         };
-        let (chosen, _held) = job.stop("base", || Ok(job.both(|| base::choose(&choosing, &source), expect_resolution)))?;
+        let (chosen, _held) =
+            job.stop("base", || Ok(job.both(|| base::choose(&choosing, &source), expect_resolution)))?;
         let (base, archives) = chosen?;
         match &base.image {
             None => {

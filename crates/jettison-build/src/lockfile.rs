@@ -200,7 +200,11 @@ mod tests {
         };
         let mut file = LockFile { version: VERSION, ..LockFile::default() };
         file.base.insert("linux/amd64".into(), packages);
-        file.profile = Some(Profile { of: Digest::of(b"p"), not_loaded: Vec::new(), sources: vec!["/usr/lib/python3.13/os.py".into()] });
+        file.profile = Some(Profile {
+            of: Digest::of(b"p"),
+            not_loaded: Vec::new(),
+            sources: vec!["/usr/lib/python3.13/os.py".into()],
+        });
 
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(LockFile::read(dir.path()).unwrap().base, BTreeMap::new());

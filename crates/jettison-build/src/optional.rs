@@ -56,12 +56,7 @@ const MODULES: [Optional; 43] = [
     leaf(&["curses"], &["curses/"]),
     Optional { name: "dbm", words: &["dbm", "shelve"], files: &["dbm/", "shelve.py"], needs: &["sqlite3"] },
     // `argparse` imports it for those suggestions.
-    Optional {
-        name: "difflib",
-        words: &["difflib", "suggest_on_error"],
-        files: &["difflib.py"],
-        needs: &[],
-    },
+    Optional { name: "difflib", words: &["difflib", "suggest_on_error"], files: &["difflib.py"], needs: &[] },
     Optional { name: "doctest", words: &["doctest"], files: &["doctest.py"], needs: &["difflib", "pdb", "unittest"] },
     leaf(&["filecmp"], &["filecmp.py"]),
     leaf(&["fileinput"], &["fileinput.py"]),

@@ -63,7 +63,9 @@ pub fn not_loaded(
         let relative = module.replace('.', "/");
         let places = [&interpreter.stdlib, &interpreter.site_packages].into_iter();
         let mut paths = places.flat_map(|place| {
-            [format!("{relative}.py"), format!("{relative}/__init__.py")].into_iter().filter_map(|path| place.join(path).ok())
+            [format!("{relative}.py"), format!("{relative}/__init__.py")]
+                .into_iter()
+                .filter_map(|path| place.join(path).ok())
         });
         paths.any(|path| sources.contains_key(&path) && !loaded.contains(&path))
     };

@@ -149,8 +149,7 @@ fn settle_licences(
         }
     }
     let licences = packages.iter().flat_map(|package| package.part.entries().iter().map(move |entry| (entry, package)));
-    let licences: Vec<_> =
-        licences.filter(|(entry, _)| is_file(entry) && entry.path.is_below(LICENCES)).collect();
+    let licences: Vec<_> = licences.filter(|(entry, _)| is_file(entry) && entry.path.is_below(LICENCES)).collect();
     // `GPL` is a link to the newest.
     for (entry, _) in &licences {
         if let Node::Symlink(target) = &entry.node
