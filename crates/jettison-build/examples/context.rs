@@ -31,7 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         let entries = selection.place(&request, &Empty, tmp.path())?.entries.len();
         let placed = start.elapsed() - walked - selected;
         let bytes = selection.bytes() / 1_000_000;
-        println!("{pass}: {listed} paths, {bytes} MB: a walk {walked:.1?}, walk and selection {selected:.1?}, {entries} entries {placed:.1?}");
+        println!(
+            "{pass}: {listed} paths, {bytes} MB: a walk {walked:.1?}, walk and selection {selected:.1?}, {entries} entries {placed:.1?}"
+        );
     }
     Ok(())
 }

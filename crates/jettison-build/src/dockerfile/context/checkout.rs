@@ -97,7 +97,9 @@ fn resolve(job: &Job<'_>, git: &GitReference) -> Result<String, BuildError> {
             .hint("a commit must be written with all its digits"));
     };
     match &git.checksum {
-        Some(checksum) if !found.starts_with(checksum.as_str()) && !peeled.is_some_and(|c| c.starts_with(checksum.as_str())) => {
+        Some(checksum)
+            if !found.starts_with(checksum.as_str()) && !peeled.is_some_and(|c| c.starts_with(checksum.as_str())) =>
+        {
             Err(mismatch(checksum, peeled.unwrap_or(found)))
         }
         _ => Ok(peeled.unwrap_or(found).to_owned()),
@@ -154,7 +156,8 @@ impl Git<'_> {
         let said = String::from_utf8_lossy(&done.stderr);
         let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
         let last = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
-        let verb = arguments.iter().find(|argument| !argument.starts_with('-') && !argument.contains('=')).unwrap_or(&"");
+        let verb =
+            arguments.iter().find(|argument| !argument.starts_with('-') && !argument.contains('=')).unwrap_or(&"");
         let said = last.replace(&git_secret(&last), "***");
         Err(BuildError::new(format!("git {verb} failed: {said}")))
     }

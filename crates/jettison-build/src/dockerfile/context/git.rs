@@ -43,7 +43,9 @@ impl GitReference {
             let (name, directory) = fragment.split_once(':').unwrap_or((fragment, ""));
             reference.reference = (!name.is_empty()).then(|| name.to_owned());
             reference.directory = cleaned(directory);
-            reference.read_query(query).map_err(|why| BuildError::new(format!("`{}`: {why}", jettison_http::redact(text))))?;
+            reference
+                .read_query(query)
+                .map_err(|why| BuildError::new(format!("`{}`: {why}", jettison_http::redact(text))))?;
             Ok(reference)
         })
     }
@@ -137,9 +139,8 @@ fn is_scp_style(text: &str) -> bool {
     let plain = |text: &str, more: &str| {
         !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
     };
-    text.split_once('@').is_some_and(|(user, rest)| {
-        plain(user, "_") && rest.split_once(':').is_some_and(|(host, _)| plain(host, "."))
-    })
+    text.split_once('@')
+        .is_some_and(|(user, rest)| plain(user, "_") && rest.split_once(':').is_some_and(|(host, _)| plain(host, ".")))
 }
 
 #[cfg(test)]
@@ -180,17 +181,26 @@ mod tests {
             ("github.com/a/b", "none"),
             ("https://h/b.git?ref=v1&subdir=d&checksum=abc", "https://h/b.git|v1|d|commit abc"),
             ("https://h/b.git?tag=v1&keep-git-dir", "https://h/b.git|refs/tags/v1||keep true"),
-            ("https://h/b.git?branch=b&keep-git-dir=0&submodules=false", "https://h/b.git|refs/heads/b||keep false|bare"),
+            (
+                "https://h/b.git?branch=b&keep-git-dir=0&submodules=false",
+                "https://h/b.git|refs/heads/b||keep false|bare",
+            ),
             ("https://h/b.git?commit=abc&fetch-by-commit=true", "https://h/b.git|||commit abc|direct"),
             ("https://h/b.git?ref=a#a", "https://h/b.git|a|"),
             ("https://h/b.git?ref=b#a", "error: `https://h/b.git?ref=b#a`: two references are named, `a` and `b`"),
-            ("https://h/b.git?tag=b&branch=a", "error: `https://h/b.git?tag=b&branch=a`: both a tag and a branch are named"),
+            (
+                "https://h/b.git?tag=b&branch=a",
+                "error: `https://h/b.git?tag=b&branch=a`: both a tag and a branch are named",
+            ),
             ("https://h/b.git?ref=", "error: `https://h/b.git?ref=`: `ref` has no value"),
         ] {
             assert_eq!(shown(text), expected, "{text}");
         }
         assert!(shown("https://h/b.git?x=1").contains("`x` means nothing"));
         let context = GitReference::parse_context("github.com/a/b#main").unwrap().unwrap();
-        assert_eq!((context.remote.as_str(), context.reference.as_deref()), ("https://github.com/a/b.git", Some("main")));
+        assert_eq!(
+            (context.remote.as_str(), context.reference.as_deref()),
+            ("https://github.com/a/b.git", Some("main"))
+        );
     }
 }

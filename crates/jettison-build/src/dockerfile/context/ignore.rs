@@ -34,7 +34,8 @@ impl IgnoreRules {
     /// Parses the text of the ignore file that messages call `file`.
     pub fn parse(file: impl Into<String>, text: impl Into<String>) -> Result<Self, BuildError> {
         let (file, text) = (file.into(), text.into());
-        let rules = Ignore::parse(&text).map_err(|error| BuildError::with_hint(format!("{file}: {error}"), error.hint()))?;
+        let rules =
+            Ignore::parse(&text).map_err(|error| BuildError::with_hint(format!("{file}: {error}"), error.hint()))?;
         Ok(Self { file, text, rules })
     }
 
@@ -79,7 +80,8 @@ impl IgnoreRules {
             return None;
         }
         let lines: Vec<&str> = self.text.lines().collect();
-        let left_out_by = |count: usize| Ignore::parse(&lines[..count].join("\n")).is_ok_and(|rules| rules.matches(path));
+        let left_out_by =
+            |count: usize| Ignore::parse(&lines[..count].join("\n")).is_ok_and(|rules| rules.matches(path));
         // The last line that turned the answer.
         let line = (1..=lines.len()).rev().find(|&count| left_out_by(count) && !left_out_by(count - 1))?;
         Some(format!("{} line {line}: {}", self.file, lines[line - 1].trim()))

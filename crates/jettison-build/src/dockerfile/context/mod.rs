@@ -110,7 +110,10 @@ pub struct Context {
 
 impl std::fmt::Debug for Context {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Context").field("name", &self.name).field("dockerfile", &self.dockerfile).finish_non_exhaustive()
+        f.debug_struct("Context")
+            .field("name", &self.name)
+            .field("dockerfile", &self.dockerfile)
+            .finish_non_exhaustive()
     }
 }
 
@@ -166,8 +169,9 @@ impl Context {
             None => None,
             Some(path) => {
                 let text = fs::read(path).map_err(|error| match error.kind() {
-                    io::ErrorKind::NotFound => BuildError::new(format!("there is no {}", path.display()))
-                        .hint("name the Dockerfile with -f"),
+                    io::ErrorKind::NotFound => {
+                        BuildError::new(format!("there is no {}", path.display())).hint("name the Dockerfile with -f")
+                    }
                     _ => BuildError::from(error).context(path.display()),
                 })?;
                 Some(Found { name: path.display().to_string(), text: String::from_utf8_lossy(&text).into_owned() })
@@ -200,14 +204,20 @@ impl Context {
             // As in BuildKit the file is the whole context.
             tree.insert_text(&TreePath::parse("context")?, bytes);
         }
-        Ok(Self { name, files: Arc::new(tree), dockerfile: Some(Found { name: jettison_http::redact(from).into_owned(), text }) })
+        Ok(Self {
+            name,
+            files: Arc::new(tree),
+            dockerfile: Some(Found { name: jettison_http::redact(from).into_owned(), text }),
+        })
     }
 
     fn of_tree(name: String, tree: MemoryTree, at: &DockerfileAt) -> Result<Self, BuildError> {
         let path = match at {
             DockerfileAt::Elsewhere => None,
             DockerfileAt::Path(path) => Some(path.as_str()),
-            DockerfileAt::Default if tree.lstat(DOCKERFILE.as_bytes())?.is_none() && tree.lstat(b"dockerfile")?.is_some() => {
+            DockerfileAt::Default
+                if tree.lstat(DOCKERFILE.as_bytes())?.is_none() && tree.lstat(b"dockerfile")?.is_some() =>
+            {
                 Some("dockerfile")
             }
             DockerfileAt::Default => Some(DOCKERFILE),

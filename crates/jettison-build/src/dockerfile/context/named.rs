@@ -28,7 +28,8 @@ pub enum NamedContext {
 impl NamedContext {
     /// Parses `name=value`.
     pub fn parse(text: &str) -> Result<(String, Self), BuildError> {
-        let hint = "write name=directory, name=docker-image://reference, name=oci-layout://directory@digest or name=URL";
+        let hint =
+            "write name=directory, name=docker-image://reference, name=oci-layout://directory@digest or name=URL";
         let (name, value) = text
             .split_once('=')
             .filter(|(name, value)| !name.trim().is_empty() && !value.is_empty())
@@ -71,8 +72,10 @@ mod tests {
     #[test]
     fn names_stand_for_files_and_images() {
         let digest = Digest::of(b"x");
-        let layout = |path: &str, tag: Option<&str>, digest| {
-            NamedContext::Layout { path: path.into(), tag: tag.map(str::to_owned), digest }
+        let layout = |path: &str, tag: Option<&str>, digest| NamedContext::Layout {
+            path: path.into(),
+            tag: tag.map(str::to_owned),
+            digest,
         };
         let files = |path: &str| NamedContext::Files(Location::Directory(path.into()));
         for (text, name, context) in [
@@ -85,7 +88,9 @@ mod tests {
             assert_eq!(NamedContext::parse(text).unwrap(), (name.to_owned(), context), "{text}");
         }
         let repository = NamedContext::parse("a=https://h/r.git#v1").unwrap().1;
-        assert!(matches!(repository, NamedContext::Files(Location::Git(git)) if git.reference.as_deref() == Some("v1")));
+        assert!(
+            matches!(repository, NamedContext::Files(Location::Git(git)) if git.reference.as_deref() == Some("v1"))
+        );
         for bad in ["a", "=x", "a=", "a=-", "a=oci-layout://", "a=oci-layout://l@sha256:x"] {
             assert!(NamedContext::parse(bad).is_err(), "{bad}");
         }

@@ -61,7 +61,8 @@ mod tests {
     fn results_stand_in_order_and_the_first_error_wins() {
         let items: Vec<usize> = (0..1000).collect();
         assert_eq!(each(&items, |item| Ok(item * 2)).unwrap(), items.iter().map(|item| item * 2).collect::<Vec<_>>());
-        let error = each(&items, |&item| if item % 400 == 350 { Err(BuildError::new(format!("{item}"))) } else { Ok(()) });
+        let error =
+            each(&items, |&item| if item % 400 == 350 { Err(BuildError::new(format!("{item}"))) } else { Ok(()) });
         assert_eq!(error.unwrap_err().to_string(), "350");
     }
 }

@@ -93,7 +93,8 @@ fn locations_are_told_apart() {
 #[test]
 fn a_directory_is_what_its_ignore_file_leaves() {
     let world = World::new();
-    let root = world.context(&["Dockerfile", "a.py", "b.log", "docs/x.md", "docs/keep/y.md", ".venv/lib/z", "empty/x.log"]);
+    let root =
+        world.context(&["Dockerfile", "a.py", "b.log", "docs/x.md", "docs/keep/y.md", ".venv/lib/z", "empty/x.log"]);
     fs::write(root.join(".dockerignore"), "Dockerfile\n.dockerignore\n**/*.log\n.venv\ndocs\n!docs/keep\n").unwrap();
     symlink("a.py", root.join("link")).unwrap();
     fs::set_permissions(root.join("a.py"), fs::Permissions::from_mode(0o4750)).unwrap();
@@ -131,7 +132,13 @@ fn the_ignore_file_and_the_dockerfile_may_have_names() {
     assert!(copied(&context, &["a"]).is_err() && copied(&context, &["b"]).is_ok());
     let error = world.open(root, &DockerfileAt::Path("/nowhere/Dockerfile".to_owned()), b"").unwrap_err();
     assert!(error.to_string().contains("/nowhere/Dockerfile") && error.hint_text().is_some());
-    assert!(world.open(&format!("{root}/a"), &DockerfileAt::Elsewhere, b"").unwrap_err().to_string().contains("is no directory"));
+    assert!(
+        world
+            .open(&format!("{root}/a"), &DockerfileAt::Elsewhere, b"")
+            .unwrap_err()
+            .to_string()
+            .contains("is no directory")
+    );
 }
 
 #[test]
@@ -238,7 +245,9 @@ fn urls_are_fetched_once_and_asked_again() {
             "/dir/a%20b.txt" | "/dir/a b.txt" => Response::ok(b"text".to_vec())
                 .header("ETag", "\"v1\"")
                 .header("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
-            "/" => Response::ok(b"text".to_vec()).header("Content-Disposition", "attachment; filename=\"../named.txt\""),
+            "/" => {
+                Response::ok(b"text".to_vec()).header("Content-Disposition", "attachment; filename=\"../named.txt\"")
+            }
             "/ctx.tar" => Response::ok(tar.clone()),
             "/Dockerfile" => Response::ok(b"FROM text".to_vec()),
             _ => Response::not_found(),
@@ -258,7 +267,11 @@ fn urls_are_fetched_once_and_asked_again() {
     let checksum = Digest::of(b"text");
     download(&job, &server.url("/other/name"), Some(checksum)).unwrap();
     assert_eq!(sent.load(Ordering::Relaxed), asked);
-    let error = download(&job, &server.url("/Dockerfile"), Some(checksum.to_string().replace(&checksum.hex()[..4], "0000").parse().unwrap()));
+    let error = download(
+        &job,
+        &server.url("/Dockerfile"),
+        Some(checksum.to_string().replace(&checksum.hex()[..4], "0000").parse().unwrap()),
+    );
     let error = error.unwrap_err();
     assert!(error.to_string().contains("--checksum says") && error.hint_text().is_some(), "{error}");
     assert!(!world.store.has(Digest::of(b"FROM text")).unwrap());
@@ -282,7 +295,9 @@ fn repository(world: &World) -> (PathBuf, String) {
     symlink("sub", root.join("link")).unwrap();
     let git = |arguments: &[&str]| {
         let mut command = Command::new("git");
-        command.args(["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]).args(arguments);
+        command
+            .args(["-c", "user.name=T", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"])
+            .args(arguments);
         command.current_dir(&root).env_clear().envs(&world.machine.vars);
         command.env("GIT_COMMITTER_DATE", "1000000000 +0000").env("GIT_AUTHOR_DATE", "1000000000 +0000");
         let done = command.output().expect("these tests need git");
@@ -370,6 +385,13 @@ fn an_empty_context_has_nothing() {
     let context = Context::empty("the build context");
     assert!(copied(&context, &["a"]).is_err());
     let world = World::new();
-    let opened = Context::open(&world.job(), "x", &Location::Directory("/nowhere".into()), &DockerfileAt::Default, &mut empty(), false);
+    let opened = Context::open(
+        &world.job(),
+        "x",
+        &Location::Directory("/nowhere".into()),
+        &DockerfileAt::Default,
+        &mut empty(),
+        false,
+    );
     assert!(opened.unwrap_err().to_string().contains("/nowhere"));
 }

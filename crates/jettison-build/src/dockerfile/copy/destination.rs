@@ -3,7 +3,7 @@
 //! The stage is only read, and a directory of it at most once: what goes into a directory that the instruction has made itself costs no
 //! look at the stage.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 
 use jettison_tree::{Entry, Node, TreePath};
 
@@ -16,7 +16,7 @@ const WHITEOUT: &[u8] = b".wh.";
 /// A stage with a layer over it that is being made.
 pub struct Destination<'a> {
     stage: &'a dyn FileTree,
-    made: BTreeMap<Vec<u8>, Made>,
+    made: HashMap<Vec<u8>, Made>,
     /// The names in directories of the stage.
     names: HashMap<Vec<u8>, BTreeSet<Vec<u8>>>,
 }
@@ -32,7 +32,7 @@ struct Made {
 impl<'a> Destination<'a> {
     /// Over a stage.
     pub fn over(stage: &'a dyn FileTree) -> Self {
-        Self { stage, made: BTreeMap::new(), names: HashMap::new() }
+        Self { stage, made: HashMap::new(), names: HashMap::new() }
     }
 
     /// What stands at `path`, links not followed.
@@ -105,11 +105,11 @@ impl<'a> Destination<'a> {
         let path = entry.path.as_bytes();
         let before = self.kind(path)?;
         let is_directory = matches!(entry.node, Node::Directory);
-        let was_new = self.made.get(path).is_some_and(|made| made.is_new);
         if before == Some(Kind::Directory) && !is_directory {
             self.remove_below(path);
         }
-        let is_new = is_directory && (was_new || before != Some(Kind::Directory));
+        let was_new = || self.made.get(path).is_some_and(|made| made.is_new);
+        let is_new = is_directory && (before != Some(Kind::Directory) || was_new());
         self.made.insert(path.to_vec(), Made { entry, is_new, links });
         Ok(())
     }
@@ -134,19 +134,15 @@ impl<'a> Destination<'a> {
         if !self.made.contains_key(from) {
             let stat = self.in_stage(from)?.filter(|stat| stat.kind == Kind::File).ok_or_else(missing)?;
             let (base, name) = split(from);
-            let found = crate::dockerfile::context::tree::Found {
-                path: name.to_vec(),
-                stat,
-                target: None,
-                meta: None,
-            };
+            let found = crate::dockerfile::context::tree::Found { path: name.to_vec(), stat, target: None, meta: None };
             let loaded = self.stage.load(base, &[found], "")?.into_iter().next().unwrap_or_default();
             let node = Node::File(loaded.content.ok_or_else(missing)?);
             let mut entry = Entry::new(TreePath::parse(from)?, stat.mode, (stat.uid, stat.gid), node);
             (entry.mtime, entry.xattrs) = (Some(stat.mtime), loaded.xattrs);
             self.put(entry, links)?;
         }
-        let made = self.made.get_mut(from).filter(|made| !matches!(made.entry.node, Node::Directory)).ok_or_else(missing)?;
+        let made =
+            self.made.get_mut(from).filter(|made| !matches!(made.entry.node, Node::Directory)).ok_or_else(missing)?;
         if made.links == 0 {
             made.links = links;
         }
@@ -155,16 +151,17 @@ impl<'a> Destination<'a> {
     }
 
     fn remove_below(&mut self, path: &[u8]) {
-        let from = [path, b"/"].concat();
-        let below: Vec<_> = self.made.range(from.clone()..).map(|(path, _)| path).take_while(|path| path.starts_with(&from)).cloned().collect();
-        below.iter().for_each(|path| drop(self.made.remove(path)));
+        let below = [path, b"/"].concat();
+        self.made.retain(|path, _| !path.starts_with(&below));
     }
 
     /// What was made, in the order of the paths. Of the names of one file the first is the file.
     pub fn into_entries(self) -> Vec<Entry> {
         let mut first: HashMap<u64, TreePath> = HashMap::new();
-        let mut entries = Vec::with_capacity(self.made.len());
-        for Made { mut entry, links, .. } in self.made.into_values() {
+        let mut made: Vec<Made> = self.made.into_values().collect();
+        made.sort_unstable_by(|a, b| a.entry.path.cmp(&b.entry.path));
+        let mut entries = Vec::with_capacity(made.len());
+        for Made { mut entry, links, .. } in made {
             if links != 0 {
                 match first.get(&links) {
                     Some(path) => entry.node = Node::HardLink(path.clone()),

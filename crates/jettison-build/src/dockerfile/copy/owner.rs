@@ -31,7 +31,9 @@ pub fn owner(chown: &str, stage: Option<&dyn FileTree>) -> Result<Owner, BuildEr
         Some(id) => (owner.uid, owner.gid) = (id, id),
         None => match look_up(chown, user, b"etc/passwd", stage)? {
             Some((uid, gid)) => (owner.uid, owner.gid) = (uid, gid.unwrap_or(0)),
-            None => owner.warnings.push(format!("--chown={chown}: the stage has no user `{user}`; root it is, as in BuildKit")),
+            None => owner
+                .warnings
+                .push(format!("--chown={chown}: the stage has no user `{user}`; root it is, as in BuildKit")),
         },
     }
     if let Some(group) = group {
@@ -40,7 +42,8 @@ pub fn owner(chown: &str, stage: Option<&dyn FileTree>) -> Result<Owner, BuildEr
             None => match look_up(chown, group, b"etc/group", stage)? {
                 Some((gid, _)) => owner.gid = gid,
                 None => {
-                    let warning = format!("--chown={chown}: the stage has no group `{group}`; the group stays {}", owner.gid);
+                    let warning =
+                        format!("--chown={chown}: the stage has no group `{group}`; the group stays {}", owner.gid);
                     owner.warnings.push(warning);
                 }
             },
@@ -87,7 +90,8 @@ mod tests {
     #[test]
     fn owners_are_numbers_or_names_of_the_stage() {
         let mut stage = MemoryTree::new();
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\n# comment\napp:x:1000:100::/home/app:/bin/sh\n12:x:7:8::/:\n";
+        let passwd =
+            "root:x:0:0:root:/root:/bin/sh\nbroken\n# comment\napp:x:1000:100::/home/app:/bin/sh\n12:x:7:8::/:\n";
         stage.insert_text(&TreePath::parse("etc/passwd").unwrap(), passwd);
         stage.insert_text(&TreePath::parse("etc/group").unwrap(), "root:x:0:\nwheel:x:10:app\nusers:x:100:\n");
         for (chown, uid, gid, warnings) in [

@@ -39,7 +39,10 @@ impl Selection {
         for (number, part) in self.parts.iter().enumerate() {
             place.part(part, number as u64 + 1, &destination, is_directory)?;
         }
-        Ok(Copied { entries: place.over.into_entries(), warnings: owner.map(|owner| owner.warnings).unwrap_or_default() })
+        Ok(Copied {
+            entries: place.over.into_entries(),
+            warnings: owner.map(|owner| owner.warnings).unwrap_or_default(),
+        })
     }
 }
 

@@ -179,10 +179,7 @@ fn sources_and_destinations() {
              new/sub/z.py <dir/sub/z.py> 1:2, new/x.py <dir/x.py>, new/y.py <dir/y.py> 600",
         ),
         // A directory that is there keeps what it is as the destination, and becomes the source's below it.
-        (
-            "COPY dir/sub /app/sub",
-            "app/sub/deep/, app/sub/deep/w <dir/sub/deep/w>, app/sub/z.py <dir/sub/z.py> 1:2",
-        ),
+        ("COPY dir/sub /app/sub", "app/sub/deep/, app/sub/deep/w <dir/sub/deep/w>, app/sub/z.py <dir/sub/z.py> 1:2"),
         (
             "COPY dir /app",
             "app/empty/ 700, app/link -> x.py, app/sub/, app/sub/deep/, app/sub/deep/w <dir/sub/deep/w>, \
@@ -274,15 +271,24 @@ fn owners_and_modes() {
         ("COPY --chown=1:2 a.txt /n/", "n/ 1:2, n/a.txt <a.txt> 1:2"),
         ("COPY --chown=3 a.txt /n/m/x", "n/ 3:3, n/m/ 3:3, n/m/x <a.txt> 3:3"),
         ("COPY --chown=1:2 a.txt /app/", "app/a.txt <a.txt> 1:2"),
-        ("COPY --chown=1:2 dir/sub /app/", "app/deep/ 1:2, app/deep/w <dir/sub/deep/w> 1:2, app/z.py <dir/sub/z.py> 1:2"),
+        (
+            "COPY --chown=1:2 dir/sub /app/",
+            "app/deep/ 1:2, app/deep/w <dir/sub/deep/w> 1:2, app/z.py <dir/sub/z.py> 1:2",
+        ),
         ("COPY --chown=nobody a.txt /x", "x <a.txt>"),
         ("COPY --chmod=755 a.txt /x", "x <a.txt> 755"),
         ("COPY --chmod=600 a.txt /n/", "n/ 600, n/a.txt <a.txt> 600"),
         ("COPY --chmod=4755 a.txt /n/x", "n/, n/x <a.txt> 4755"),
-        ("COPY --chmod=700 abs /n", "n/ 700, n/deep/ 700, n/deep/w <dir/sub/deep/w> 700, n/z.py <dir/sub/z.py> 700 1:2"),
+        (
+            "COPY --chmod=700 abs /n",
+            "n/ 700, n/deep/ 700, n/deep/w <dir/sub/deep/w> 700, n/z.py <dir/sub/z.py> 700 1:2",
+        ),
         ("COPY --chmod=u+x,go-r a.txt /n/", "n/, n/a.txt <a.txt> 700"),
         ("COPY --chmod=a+rX abs /n/", "n/, n/deep/, n/deep/w <dir/sub/deep/w>, n/z.py <dir/sub/z.py> 1:2"),
-        ("COPY --chmod=go-rwx dir/sub /app/", "app/deep/ 700, app/deep/w <dir/sub/deep/w> 600, app/z.py <dir/sub/z.py> 600 1:2"),
+        (
+            "COPY --chmod=go-rwx dir/sub /app/",
+            "app/deep/ 700, app/deep/w <dir/sub/deep/w> 600, app/z.py <dir/sub/z.py> 600 1:2",
+        ),
         ("COPY --chmod=600 dir/link /x", "x <dir/x.py> 600"),
     ] {
         check(CONTEXT, STAGE, instruction, layer);
@@ -294,7 +300,10 @@ fn owners_and_modes() {
 fn parents() {
     for (instruction, layer) in [
         ("COPY --parents dir/x.py /n/", "n/, n/dir/, n/dir/x.py <dir/x.py>"),
-        ("COPY --parents dir/sub/deep /n/", "n/, n/dir/, n/dir/sub/, n/dir/sub/deep/, n/dir/sub/deep/w <dir/sub/deep/w>"),
+        (
+            "COPY --parents dir/sub/deep /n/",
+            "n/, n/dir/, n/dir/sub/, n/dir/sub/deep/, n/dir/sub/deep/w <dir/sub/deep/w>",
+        ),
         ("COPY --parents ./dir/./sub/deep/w /n/", "n/, n/sub/, n/sub/deep/, n/sub/deep/w <dir/sub/deep/w>"),
         ("COPY --parents */x.py /n/", "n/, n/d2/, n/d2/x.py <d2/x.py>, n/dir/, n/dir/x.py <dir/x.py>"),
         (
@@ -311,7 +320,12 @@ fn parents() {
     ] {
         check(CONTEXT, STAGE, instruction, layer);
     }
-    check("app/sub/f", "app/ 700 5:5, app/sub/ 711 9:9", "COPY --parents app/sub/f /", "app/ 5:5, app/sub/ 9:9, app/sub/f <app/sub/f>");
+    check(
+        "app/sub/f",
+        "app/ 700 5:5, app/sub/ 711 9:9",
+        "COPY --parents app/sub/f /",
+        "app/ 5:5, app/sub/ 9:9, app/sub/f <app/sub/f>",
+    );
 }
 
 #[test]
@@ -320,7 +334,10 @@ fn excludes() {
         ("COPY --exclude=*.py d2 /n", "n/, n/only2 <d2/only2>"),
         ("COPY --exclude=only2 d2 /n", "n/, n/x.py <d2/x.py>"),
         ("COPY --exclude=sub --exclude=*.py --exclude=l* dir /n", "n/, n/empty/ 700"),
-        ("COPY --exclude=**/*.py --exclude=empty dir /n", "n/, n/link -> x.py, n/sub/, n/sub/deep/, n/sub/deep/w <dir/sub/deep/w>"),
+        (
+            "COPY --exclude=**/*.py --exclude=empty dir /n",
+            "n/, n/link -> x.py, n/sub/, n/sub/deep/, n/sub/deep/w <dir/sub/deep/w>",
+        ),
         ("COPY --exclude=* --exclude=!sub/deep dir /n", "n/, n/sub/, n/sub/deep/, n/sub/deep/w <dir/sub/deep/w>"),
         ("COPY --exclude=*.py --exclude=!x.py d2 /n", "n/, n/only2 <d2/only2>, n/x.py <d2/x.py>"),
         ("COPY --exclude=/x.py d2 /n", "n/, n/only2 <d2/only2>, n/x.py <d2/x.py>"),
@@ -366,7 +383,12 @@ fn special_files_links_and_attributes() {
     check("d/a, d/b = d/a", "", "COPY --exclude=a d /n", "n/, n/b <d/a>");
     check("d/a, d/b = d/a", "", "COPY d/a d/b /n/", "n/, n/a <d/a>, n/b <d/a>");
     check("d/a, d/b = d/a, e/a", "", "COPY d e /n/", "n/, n/a <e/a>, n/b <d/a>");
-    check("d/p fifo 600, d/n null 666 1:2, d/s disk 660", "", "COPY d /n", "n/, n/n null 666 1:2, n/p fifo 600, n/s disk 660");
+    check(
+        "d/p fifo 600, d/n null 666 1:2, d/s disk 660",
+        "",
+        "COPY d /n",
+        "n/, n/n null 666 1:2, n/p fifo 600, n/s disk 660",
+    );
     check("ping 755 cap", "", "COPY ping /n/", "n/, n/ping <ping> 755 cap");
     check("d/ping 755 cap", "", "COPY d /", "ping <d/ping> 755 cap");
     check("su 4755", "", "COPY su /x", "x <su> 4755");
@@ -379,7 +401,11 @@ fn what_is_missing_is_named() {
         ("COPY A.TXT /x", "`A.TXT` is not in the build context", Some("there is `a.txt`, `b.txt`")),
         ("COPY dir/xx.py /x", "`dir/xx.py` is not in the build context", Some("there is `dir/x.py`")),
         ("COPY dur/x.py /x", "`dur/x.py` is not in the build context", Some("there is `dir`")),
-        ("COPY dir/qqq /x", "`dir/qqq` is not in the build context", Some("`dir` is there, but nothing in it has that name")),
+        (
+            "COPY dir/qqq /x",
+            "`dir/qqq` is not in the build context",
+            Some("`dir` is there, but nothing in it has that name"),
+        ),
         ("COPY a.txt/x /x", "`a.txt/x` is not in the build context", Some("`a.txt` is no directory")),
         ("COPY qqqqq /x", "`qqqqq` is not in the build context", None),
         ("COPY dangling /x", "`dangling` is not in the build context: it is a link that leads to `nowhere`", None),
@@ -490,7 +516,10 @@ fn archives_are_unpacked() {
         assert_eq!(unpacked(&packed, "", "ADD *.tar /n/"), files);
     }
     for (instruction, layer) in [
-        ("ADD --chown=1:2 x.tar /n", "n/ 1:2, n/d/ 750 1:2, n/d/f <d/f> 640 1:2, n/deep/, n/deep/er/, n/deep/er/f <deep/er/f> 640 1:2"),
+        (
+            "ADD --chown=1:2 x.tar /n",
+            "n/ 1:2, n/d/ 750 1:2, n/d/f <d/f> 640 1:2, n/deep/, n/deep/er/, n/deep/er/f <deep/er/f> 640 1:2",
+        ),
         ("ADD --chmod=777 x.tar /n", files),
     ] {
         assert_eq!(unpacked(&plain, "", instruction), layer);
@@ -520,16 +549,25 @@ fn archives_stay_below_the_destination() {
     // Links of the stage, and of the archive itself, are followed with the destination as their root.
     let through = tar(&[("lib/f", Regular, "")]);
     assert_eq!(unpacked(&through, "lib -> usr/lib, usr/lib/", "ADD x.tar /"), "usr/lib/f <lib/f> 640 10:20");
-    assert_eq!(unpacked(&through, "n/lib -> /usr/lib, usr/lib/", "ADD x.tar /n"), "n/usr/, n/usr/lib/, n/usr/lib/f <lib/f> 640 10:20");
+    assert_eq!(
+        unpacked(&through, "n/lib -> /usr/lib, usr/lib/", "ADD x.tar /n"),
+        "n/usr/, n/usr/lib/, n/usr/lib/f <lib/f> 640 10:20"
+    );
     let own = tar(&[("l", Symlink, "../../../etc"), ("l/f", Regular, "")]);
-    assert_eq!(unpacked(&own, "etc/x", "ADD x.tar /n"), "n/, n/etc/, n/etc/f <l/f> 640 11:20, n/l -> ../../../etc 10:20");
+    assert_eq!(
+        unpacked(&own, "etc/x", "ADD x.tar /n"),
+        "n/, n/etc/, n/etc/f <l/f> 640 11:20, n/l -> ../../../etc 10:20"
+    );
     // What is in the way goes; a directory in the way of a directory stays, and becomes the archive's.
     let over = tar(&[("d/", Directory, ""), ("f", Regular, "")]);
     assert_eq!(unpacked(&over, "n/d/x, n/f/x", "ADD x.tar /n"), "n/d/ 750 10:20, n/f <f> 640 11:20");
     assert_eq!(unpacked(&over, "n/d -> x, n/f -> x", "ADD x.tar /n"), "n/d/ 750 10:20, n/f <f> 640 11:20");
     // A hard link to a file of the stage brings it along.
     let link = tar(&[("h", Link, "etc/passwd")]);
-    assert_eq!(unpacked(&link, "etc/passwd 600 1:1", "ADD x.tar /"), "etc/passwd <etc/passwd> 600 1:1, h = etc/passwd 600 1:1");
+    assert_eq!(
+        unpacked(&link, "etc/passwd 600 1:1", "ADD x.tar /"),
+        "etc/passwd <etc/passwd> 600 1:1, h = etc/passwd 600 1:1"
+    );
     for (members, error) in [
         (tar(&[("../f", Regular, "")]), "climbs out"),
         (tar(&[("a/../../f", Regular, "")]), "climbs out"),

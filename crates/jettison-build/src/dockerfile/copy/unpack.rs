@@ -77,10 +77,15 @@ pub fn unpack(
             }
             TarKind::Other(flag) => {
                 let name = shown(path.as_bytes());
-                return Err(BuildError::new(format!("`{name}` is of the type `{}`, which is unknown", flag.escape_ascii())));
+                return Err(BuildError::new(format!(
+                    "`{name}` is of the type `{}`, which is unknown",
+                    flag.escape_ascii()
+                )));
             }
         };
-        let id = |id: u64| u32::try_from(id).map_err(|_| BuildError::new(format!("`{path}` belongs to {id}, which no system has")));
+        let id = |id: u64| {
+            u32::try_from(id).map_err(|_| BuildError::new(format!("`{path}` belongs to {id}, which no system has")))
+        };
         let owner = match owner {
             Some(owner) => owner,
             None => (id(header.uid)?, id(header.gid)?),
