@@ -218,6 +218,13 @@ impl TreeDir {
         Ok((xattrs.collect(), is_opaque))
     }
 
+    /// The owner that was noted for something where its ids do not exist: user and group, where they are known.
+    pub fn noted_owner(&self, at: Option<&TreePath>) -> io::Result<(Option<u32>, Option<u32>)> {
+        let Found::Xattrs(found) = self.look(at, Look::Xattrs)?.0 else { return Ok((None, None)) };
+        let note = found.iter().find(|(name, _)| name == sandbox::OWNER.as_bytes());
+        Ok(note.and_then(|(_, value)| sandbox::parse_owner(value)).unwrap_or_default())
+    }
+
     /// Opens a regular file for reading.
     pub fn file(&self, at: &TreePath) -> io::Result<File> {
         match self.look(Some(at), Look::File)? {
@@ -261,9 +268,10 @@ impl TreeDir {
 pub(crate) const CAPABILITY: &[u8] = b"security.capability";
 
 /// Whether an extended attribute is part of a tree: what programs set, and file capabilities. What remains says
-/// something about this machine (labels of SELinux, integrity measurements) or belongs to overlayfs.
+/// something about this machine (labels of SELinux, integrity measurements) or belongs to overlayfs and the sandbox.
 pub(crate) fn belongs_to_tree(name: &[u8]) -> bool {
-    name == CAPABILITY || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
+    let is_ours = name.starts_with(b"user.overlay.") || name == sandbox::OWNER.as_bytes();
+    name == CAPABILITY || (name.starts_with(b"user.") && !is_ours)
 }
 
 /// Opens the root of a tree, to look from.
@@ -361,7 +369,8 @@ fn xattrs_of(node: &OwnedFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     }
     let mut found = Vec::new();
     for name in names.split(|&byte| byte == 0).filter(|name| !name.is_empty()) {
-        if !belongs_to_tree(name) && !name.ends_with(b".overlay.opaque") {
+        let is_ours = name.ends_with(b".overlay.opaque") || name == sandbox::OWNER.as_bytes();
+        if !belongs_to_tree(name) && !is_ours {
             continue;
         }
         let mut value = Vec::with_capacity(XATTR_LIMIT);

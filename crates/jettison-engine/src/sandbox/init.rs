@@ -15,16 +15,17 @@ use rustix::process::{
 };
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::control::{Ask, ExitStatus, Run, Status, receive, send};
+use super::control::{Ask, ExitStatus, Run, Status, pair, receive, send};
 use super::error::Failure;
 use super::mounts::MountPoints;
+use super::ownership;
 use super::payload::{self, Terminal};
 use super::rootfs;
 use super::spec::{Network, WindowSize};
 
 /// Runs as process 1 and returns its exit code, which nobody looks at.
 pub(super) fn run(run: &Run, control: &OwnedFd, status: &OwnedFd, stdio: [OwnedFd; 3]) -> i32 {
-    let (program, children, mut mount_points, terminal) = match start(run, stdio) {
+    let Started { program, children, mut mount_points, terminal, gifts } = match start(run, stdio) {
         Ok(started) => started,
         Err(failure) => {
             let _ = send(status, &Status::Failed(failure), &[]);
@@ -37,7 +38,7 @@ pub(super) fn run(run: &Run, control: &OwnedFd, status: &OwnedFd, stdio: [OwnedF
         return 1;
     }
     drop((terminal, listeners));
-    let Some(exit) = supervise(program, &children, control) else { return 1 };
+    let Some(exit) = supervise(program, &children, control, gifts) else { return 1 };
     // All that is left in the sandbox, so that nothing writes to the upper directory any more.
     // SAFETY: `kill` takes any numbers; -1 is every process that this one can see but itself.
     unsafe { libc::kill(-1, libc::SIGKILL) };
@@ -47,7 +48,14 @@ pub(super) fn run(run: &Run, control: &OwnedFd, status: &OwnedFd, stdio: [OwnedF
     0
 }
 
-type Started = (Pid, OwnedFd, MountPoints, Option<OwnedFd>);
+struct Started {
+    program: Pid,
+    children: OwnedFd,
+    mount_points: MountPoints,
+    terminal: Option<OwnedFd>,
+    /// Where the program's gifts of files arrive, where they cannot be made.
+    gifts: Option<OwnedFd>,
+}
 
 fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
     let Run { spec, ids } = run;
@@ -70,19 +78,20 @@ fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
     };
 
     let (report, reporter) = pipe_with(PipeFlags::CLOEXEC).map_err(Failure::to("make a pipe"))?;
+    let (gifts, giver) = pair().map_err(Failure::to("make a socket"))?;
     // SAFETY: this process has one thread, so that its copy can do whatever it could.
     let program = match unsafe { libc::fork() } {
         -1 => return Err(Failure::to("fork")(io::Error::last_os_error())),
         0 => {
-            drop((report, terminal));
-            let failure = payload::execute(spec, *ids, &stdio);
+            drop((report, terminal, gifts));
+            let failure = payload::execute(spec, *ids, &stdio, &giver);
             let json = serde_json::to_vec(&failure).unwrap_or_default();
             let _ = File::from(reporter).write_all(&json);
             std::process::exit(127)
         }
         program => Pid::from_raw(program).ok_or_else(|| Failure::to("fork")(Errno::CHILD))?,
     };
-    drop((reporter, stdio));
+    drop((reporter, stdio, giver));
     // The pipe closes when the program is executed.
     let mut failure = Vec::new();
     File::from(report).read_to_end(&mut failure).map_err(Failure::to("start the program"))?;
@@ -91,19 +100,28 @@ fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
         let unreadable = |_| Failure::to("start the program")(Errno::IO);
         return Err(serde_json::from_slice(&failure).unwrap_or_else(unreadable));
     }
-    Ok((program, children, mount_points, terminal))
+    let gifts = receive::<()>(&gifts).map_err(Failure::to("watch gifts of files"))?;
+    let gifts = gifts.and_then(|((), fds)| fds.into_iter().next());
+    Ok(Started { program, children, mount_points, terminal, gifts })
 }
 
 /// Reaps and serves until the program ends, and says how; `None` when the caller is gone.
-fn supervise(program: Pid, children: &OwnedFd, control: &OwnedFd) -> Option<ExitStatus> {
+fn supervise(program: Pid, children: &OwnedFd, control: &OwnedFd, mut gifts: Option<OwnedFd>) -> Option<ExitStatus> {
     loop {
-        let mut ready = [PollFd::new(children, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
+        let mut ready = vec![PollFd::new(children, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
+        ready.extend(gifts.iter().map(|gifts| PollFd::new(gifts, PollFlags::IN)));
         match poll(&mut ready, None) {
             Err(Errno::INTR) => continue,
             Err(_) => return None,
             Ok(_) => {}
         }
         let (child_ended, asked) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
+        let given = ready.get(2).map_or(PollFlags::empty(), PollFd::revents);
+        if given.contains(PollFlags::IN) {
+            gifts = gifts.filter(ownership::answer);
+        } else if !given.is_empty() {
+            gifts = None;
+        }
         if child_ended {
             // What exactly happened is asked of `wait`; one signal may stand for several children.
             let mut signals = [0; 1024];

@@ -19,7 +19,8 @@
 //!
 //! [`Mode::detect`] says how user ids come out. As root they are what they are. Any other user gets a user namespace:
 //! with ranges of subordinate ids and `newuidmap` all ids of an image exist in it; without, the one id that the program
-//! runs as is the caller.
+//! runs as is the caller. Giving files to others is then noted and becoming somebody else pretended, where the spec asks
+//! for that ([`Spec::pretend_ids`], `ownership`).
 //!
 //! # What holds the program
 //!
@@ -35,6 +36,7 @@ mod mode;
 mod mounts;
 mod namespace;
 mod overlay;
+mod ownership;
 mod payload;
 mod relay;
 mod rootfs;
@@ -52,4 +54,5 @@ pub use stage::{MARKER, init_if_child};
 
 pub(crate) use mode::{has_subordinate_ids, is_first_namespace};
 pub(crate) use namespace::{give_in_user_namespace, look_in_user_namespace};
+pub(crate) use ownership::{OWNER, parse as parse_owner};
 pub(crate) use running::remove_in_user_namespace;

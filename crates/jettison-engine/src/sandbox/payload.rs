@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 
 use rustix::fs::{FileType, Mode, Uid, fchown, fstat};
@@ -13,10 +13,11 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
+use super::control::send;
 use super::error::{At, Failure};
 use super::mode::IdMap;
-use super::seccomp;
 use super::spec::{Resource, Seccomp, Spec};
+use super::{ownership, seccomp};
 
 /// What root can do in a container (Docker's default).
 const ROOT_CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
@@ -45,15 +46,20 @@ pub(super) enum Terminal {
     Own(OwnedFd),
 }
 
-/// Becomes the program. Returns only when that fails.
-pub(super) fn execute(spec: &Spec, ids: IdMap, terminal: &Terminal) -> Failure {
-    match prepare(spec, ids, terminal) {
+/// Becomes the program. Returns only when that fails. What it gives away is for who is at the other end of `process_1`.
+pub(super) fn execute(spec: &Spec, ids: IdMap, terminal: &Terminal, process_1: &OwnedFd) -> Failure {
+    match prepare(spec, ids, terminal, process_1) {
         Err(failure) => failure,
         Ok(()) => exec(spec),
     }
 }
 
-fn prepare(spec: &Spec, ids: IdMap, terminal: &Terminal) -> Result<(), Failure> {
+/// Whether files are given to ids that do not exist. Who is not root may not give files away anywhere.
+pub(super) fn pretends(spec: &Spec, ids: IdMap) -> bool {
+    spec.pretend_ids && spec.uid == 0 && matches!(ids, IdMap::Single { .. })
+}
+
+fn prepare(spec: &Spec, ids: IdMap, terminal: &Terminal, process_1: &OwnedFd) -> Result<(), Failure> {
     setsid().map_err(Failure::to("start a session"))?;
     connect(terminal, spec.uid).map_err(Failure::to("connect input and output"))?;
     reset_signals();
@@ -73,8 +79,12 @@ fn prepare(spec: &Spec, ids: IdMap, terminal: &Terminal) -> Result<(), Failure> 
     if spec.seccomp == Seccomp::Default {
         seccomp::install().map_err(Failure::to("install the system call filter"))?;
     }
-    if spec.pretend_ids && matches!(ids, IdMap::Single { .. }) {
-        seccomp::pretend_ids().map_err(Failure::to("install the system call filter"))?;
+    if pretends(spec, ids) {
+        let intercepted = ownership::intercept().and_then(|listener| {
+            seccomp::pretend_ids()?;
+            send(process_1, &(), &[listener.as_fd()])
+        });
+        intercepted.map_err(Failure::to("install the system call filter"))?;
     }
     if !matches!(ids, IdMap::Single { .. }) {
         let groups: Vec<_> = spec.groups.iter().map(|&gid| Gid::from_raw(gid)).collect();

@@ -100,10 +100,8 @@ const NAMESPACES: [i32; 7] = [
     libc::CLONE_NEWPID,
     libc::CLONE_NEWNET,
 ];
-/// What names ids: giving files away, and becoming somebody.
+/// Becoming somebody. Giving files away is [`ownership`](super::ownership)'s.
 const IDS: &[c_long] = &[
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
     libc::SYS_setfsgid,
     libc::SYS_setfsuid,
     libc::SYS_setgid,
@@ -114,10 +112,6 @@ const IDS: &[c_long] = &[
     libc::SYS_setreuid,
     libc::SYS_setuid,
 ];
-#[cfg(target_arch = "x86_64")]
-const IDS_HERE: &[c_long] = &[libc::SYS_chown, libc::SYS_lchown];
-#[cfg(not(target_arch = "x86_64"))]
-const IDS_HERE: &[c_long] = &[];
 
 /// Families of sockets that reach beyond the sandbox: kernel crypto and the hypervisor.
 const SOCKETS: [i32; 2] = [libc::AF_ALG, libc::AF_VSOCK];
@@ -133,11 +127,23 @@ pub(super) fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Lets system calls that name ids succeed without effect, for this thread and what it will execute: for a sandbox in
-/// which one id exists and nothing can be given to another. Nothing is gained by it: the program has what it had.
+/// `AUDIT_ARCH_*` of this program (linux/audit.h): the ELF machine, 64 bits, little-endian.
+pub(super) const fn native_architecture() -> u32 {
+    let machine = if cfg!(target_arch = "aarch64") {
+        libc::EM_AARCH64
+    } else if cfg!(target_arch = "riscv64") {
+        libc::EM_RISCV
+    } else {
+        libc::EM_X86_64
+    };
+    0xc000_0000 | machine as u32
+}
+
+/// Lets system calls by which a program becomes somebody else succeed without effect, for this thread and what it will
+/// execute: for a sandbox in which one id exists. Nothing is gained by it: the program has what it had.
 pub(super) fn pretend_ids() -> io::Result<()> {
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(io::Error::other)?;
-    let rules = IDS.iter().chain(IDS_HERE).map(|&number| (number, Vec::new())).collect();
+    let rules = IDS.iter().map(|&number| (number, Vec::new())).collect();
     // An error of 0 is success (seccomp(2), SECCOMP_RET_ERRNO).
     install_program(&filter(rules, 0, arch).map_err(io::Error::other)?)
 }

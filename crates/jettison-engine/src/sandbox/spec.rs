@@ -47,9 +47,11 @@ pub struct Spec {
     /// Whether the program has all capabilities over what is in its namespaces, and `/proc` and `/sys` as they are,
     /// nothing masked or read-only. As root, without `user_namespace`, that is power over the machine.
     pub insecure: bool,
-    /// Whether giving files to ids that do not exist, and becoming them, succeeds without effect where the sandbox has
-    /// one id only ([`Mode::SingleId`](super::Mode)): chown(2), setuid(2), setgroups(2) and their kin return 0 and do
-    /// nothing. Package managers, `useradd`, `tar` and `su` then work. Elsewhere it means nothing.
+    /// Whether a root that has one id only ([`Mode::SingleId`](super::Mode)) may pretend to have others. chown(2) and its
+    /// kin then succeed: the program sees no change, but [`UpperDir::keep`](crate::store::UpperDir::keep) knows the
+    /// owner, except of symbolic links. setuid(2), setgroups(2) and their kin succeed without effect. Package managers,
+    /// `useradd`, `tar` and `su` then work; what asks afterwards who it is (apt's download methods, unless
+    /// `APT::Sandbox::User` is root) learns the truth. Elsewhere it means nothing.
     pub pretend_ids: bool,
     /// The size of `/dev/shm`, in bytes.
     pub shm_size: u64,

@@ -38,8 +38,9 @@ impl UpperDir<'_> {
     /// whoever its files belong to.
     ///
     /// `below` is what the sandbox had as its lower directories and `user` the ids that the program ran with: where one
-    /// id is all there is ([`Mode::SingleId`]), what was there before keeps its owner, and what is new belongs to the
-    /// program's user.
+    /// id is all there is ([`Mode::SingleId`]), what the program gave away belongs to whom it was given
+    /// ([`Spec::pretend_ids`](crate::sandbox::Spec)), what was there before keeps its owner, and what is new belongs to
+    /// the program's user.
     pub fn keep(self, key: &CacheKey, below: &View, user: (u32, u32)) -> Result<Snapshot, StoreError> {
         let tree = self.scratch.path().join(TREE);
         let upper = self.scratch.path().join("upper");
@@ -84,6 +85,12 @@ impl Survey<'_> {
                 if let Some((below, user)) = self.single {
                     let before = below.lstat(&path)?.filter(|before| before.kind == stat.kind);
                     let (uid, gid) = before.map_or(user, |before| (before.uid, before.gid));
+                    let noted = match stat.kind {
+                        FileKind::File | FileKind::Directory => self.dir.noted_owner(Some(&path)),
+                        _ => Ok((None, None)),
+                    };
+                    let (noted_uid, noted_gid) = noted.map_err(ReadError::at(Some(&path)))?;
+                    let (uid, gid) = (noted_uid.unwrap_or(uid), noted_gid.unwrap_or(gid));
                     if (uid, gid) != (0, 0) {
                         self.owners.push(Owner { path: path.clone(), uid, gid });
                     }
