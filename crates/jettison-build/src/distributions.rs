@@ -30,6 +30,9 @@ enum Ready {
     Source(Source),
 }
 
+/// The distributions with their files, and what those that are built are built in.
+type Files<'l> = (Vec<(&'l Locked, Ready)>, Vec<(&'l str, Environment)>);
+
 /// What is installed, and what of it is to be locked.
 pub struct Installed {
     /// The distributions, by name.
@@ -75,7 +78,7 @@ pub fn install(
     }
     let locked_build = |one: &Locked| before.sdists.and_then(|sdists| sdists.get(&label(one)));
     let builds: Vec<_> = built.iter().map(|one| (one.name.as_str(), locked_build(one))).collect();
-    let files = || -> Result<(Vec<(&Locked, Ready)>, Vec<(&str, Environment)>), BuildError> {
+    let files = || -> Result<Files<'_>, BuildError> {
         let wanted: Vec<Wanted> = chosen.iter().filter_map(|(_, file)| file.as_ref()?.wanted.clone()).collect();
         fetch_all(job, &wanted)?;
         let (mut ready, mut environments) = (Vec::new(), Vec::new());
