@@ -110,11 +110,16 @@ pub const REASON: &str = "modules of the standard library that no source names";
 /// A word of at least so many letters is found within other text of an ELF file; a shorter one would be found by chance.
 const LONG: usize = 6;
 
-/// All words, and of each its length and the module that it stands for.
-static WORDS: LazyLock<Option<(AhoCorasick, Vec<(usize, &'static str)>)>> = LazyLock::new(|| {
+/// Finds the words; of each, its length and the module that it stands for.
+struct Words {
+    searcher: AhoCorasick,
+    words: Vec<(usize, &'static str)>,
+}
+
+static WORDS: LazyLock<Option<Words>> = LazyLock::new(|| {
     let words = || MODULES.iter().flat_map(|module| module.words.iter().map(|word| (*word, module.name)));
     let searcher = AhoCorasick::new(words().map(|(word, _)| word)).ok()?;
-    Some((searcher, words().map(|(word, name)| (word.len(), name)).collect()))
+    Some(Words { searcher, words: words().map(|(word, name)| (word.len(), name)).collect() })
 });
 
 /// The module that a file of the standard library belongs to; `path` is relative to `lib/python3.X/`.
@@ -136,7 +141,7 @@ pub fn note_object(object: &[u8], named: &mut BTreeSet<String>) {
 
 /// Where `within` is false for the number of its letters, a word has to stand by itself.
 fn search(text: &[u8], named: &mut BTreeSet<String>, within: impl Fn(usize) -> bool) {
-    let Some((searcher, words)) = &*WORDS else { return };
+    let Some(Words { searcher, words }) = &*WORDS else { return };
     for found in searcher.find_iter(text) {
         let Some(&(letters, module)) = words.get(found.pattern().as_usize()) else { continue };
         if named.contains(module) {
