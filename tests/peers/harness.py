@@ -134,6 +134,14 @@ class Account:
         return self.images[name]
 
     @contextlib.contextmanager
+    def running_image(self, image, *arguments, command):
+        """Runs `command` and a free port in an image with the host's network until the block ends; yields its URL."""
+        port = free_port()
+        argv = [self.program, "run", "--network", "host", *arguments, image, *command, str(port)]
+        with running(self.start(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT), argv):
+            yield f"http://127.0.0.1:{port}"
+
+    @contextlib.contextmanager
     def serving(self, project, report, *arguments, network="none"):
         """Runs an image until the block ends; yields the URL at which it is served."""
         port = own = report["command"]["port"]
@@ -214,6 +222,11 @@ class Context:
         self.accounts = [Account(name, program, options.examples, work) for name in names]
         self.first = self.accounts[0]
         self.syft = options.syft
+        self.ending = contextlib.ExitStack()
+
+    def at_end(self, function):
+        """Calls `function` when all checks are over."""
+        self.ending.callback(function)
 
     def directory(self, name):
         """A fresh directory of the runner's own."""
@@ -241,6 +254,7 @@ def main(options):
     work = tempfile.mkdtemp(prefix="jp-", dir="/var/tmp")
     os.chmod(work, 0o755)
     passed = failed = 0
+    context = None
     try:
         context = Context(options, work)
         for name, function in CHECKS:
@@ -257,6 +271,8 @@ def main(options):
                 print(f"FAILED  {name} ({time.monotonic() - begun:.1f} s)", flush=True)
                 print("        " + text.strip().replace("\n", "\n        "), flush=True)
     finally:
+        if context:
+            context.ending.close()
         if options.keep:
             print(f"kept: {work}", file=sys.stderr)
         else:

@@ -1,0 +1,26 @@
+# Moves Debian's Python to /usr/local, and makes it install where an upstream one does.
+set -eu
+version=$(basename /usr/lib/python3.*)
+version=${version#python}
+local=/usr/local/lib/python$version
+
+rm -rf "$local"
+mkdir -p /usr/local/bin /usr/local/lib /usr/local/include
+mv "/usr/lib/python$version" /usr/local/lib/
+mv "/usr/bin/python$version" /usr/local/bin/
+mv "/usr/include/python$version" /usr/local/include/
+rm -f /usr/bin/python3 "$local/EXTERNALLY-MANAGED"
+ln -s "python$version" /usr/local/bin/python3
+ln -s "python$version" /usr/local/bin/python
+
+sed -i "/DEB_PYTHON_INSTALL_LAYOUT/s/'posix_local'/'posix_prefix'/; s/prefix_scheme = 'posix_local'/prefix_scheme = 'posix_prefix'/" \
+    "$local/sysconfig/__init__.py"
+# The `site` module that is frozen into the interpreter looks for the directory under Debian's name.
+mkdir "$local/site-packages"
+ln -s site-packages "$local/dist-packages"
+for wheel in /usr/share/python-wheels/pip-*.whl; do
+    python3 "$wheel/pip" install --quiet --root-user-action=ignore --no-index --no-cache-dir "$wheel"
+done
+# Static interpreters, which the official images have not.
+find / -xdev -name 'libpython*.a' -delete
+find /usr/local -name __pycache__ -prune -exec rm -rf {} +
