@@ -305,6 +305,11 @@ impl StageGraph {
         targets.iter().map(output).collect()
     }
 
+    /// The result of a step, where the store has it. Nothing runs.
+    pub fn known(&self, store: &Store, id: StepId) -> Result<Option<Output>, StoreError> {
+        store.memo_get(&self.step(id).key)
+    }
+
     fn step(&self, id: StepId) -> &Step {
         &self.steps[id.index()]
     }

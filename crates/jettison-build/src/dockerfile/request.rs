@@ -33,6 +33,8 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// `--annotation`, of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// Whether to say why each step ran.
+    pub explain: bool,
     /// What is built anew.
     pub no_cache: NoCache,
     /// Ask the registries again what the names of images stand for.

@@ -79,14 +79,20 @@ pub struct Made {
     pub stack: Stack,
     /// Whether the topmost layer is of this step. A step that changes nothing adds none.
     pub added: bool,
+    /// The bytes of the files in that layer.
+    pub bytes: u64,
 }
 
 impl Made {
-    /// A step that adds this layer, or none.
-    pub fn on(mut stack: Stack, layer: Option<Layer>) -> Self {
-        let added = layer.is_some();
-        stack.layers.extend(layer);
-        Self { stack, added }
+    /// A step that adds this layer, with so many bytes in its files.
+    pub fn with(mut stack: Stack, layer: Layer, bytes: u64) -> Self {
+        stack.layers.push(layer);
+        Self { stack, added: true, bytes }
+    }
+
+    /// A step that changes nothing.
+    pub fn same(stack: Stack) -> Self {
+        Self { stack, added: false, bytes: 0 }
     }
 
     /// The layer that the step added.

@@ -18,6 +18,8 @@ pub struct StageState {
     pub base: Option<Base>,
     /// What it is for.
     pub platform: Platform,
+    /// The step with the files of the image below.
+    pub begun: StepId,
     /// The step with its files.
     pub files: StepId,
     /// How its image starts.
@@ -65,6 +67,7 @@ impl StageState {
         Self {
             base,
             platform,
+            begun: files,
             files,
             config,
             author,

@@ -214,6 +214,7 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
         ssh: agents(&flags.ssh, session)?,
         labels: args.label.iter().cloned().collect(),
         annotations: flags.annotation.iter().cloned().collect(),
+        explain: flags.explain_cache,
         no_cache: match (flags.no_cache, flags.no_cache_filter.as_slice()) {
             (true, _) => NoCache::All,
             (false, []) => NoCache::Nothing,

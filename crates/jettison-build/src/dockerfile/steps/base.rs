@@ -74,7 +74,7 @@ impl Operation for BaseStep {
     }
 
     fn run(&self, context: &Context<'_>, _: &[Arc<Output>]) -> Result<Output, BoxError> {
-        let made = Made { stack: Stack { base: self.manifest, layers: Vec::new() }, added: false };
+        let made = Made::same(Stack { base: self.manifest, layers: Vec::new() });
         let output = Output::new(&made)?;
         let Some(digest) = self.manifest else { return Ok(output) };
         let refs = self.bring(context, digest).map_err(|error| self.place.put(error))?;

@@ -89,7 +89,7 @@ impl CopyStep {
     fn copy(&self, context: &Context<'_>, stack: &Stack, transfer: &Transfer) -> Result<Output, BuildError> {
         let placed = self.unpacker.place(transfer, stack, &|warning| context.warn(warning, None))?;
         let Some((layer, entries)) = placed else {
-            return Ok(output(&Made::on(stack.clone(), None), None)?);
+            return Ok(output(&Made::same(stack.clone()), None)?);
         };
         let mut kept = None;
         if self.transfer.is_none() {
@@ -98,7 +98,8 @@ impl CopyStep {
             write_snapshot(context.store(), &key, &entries)?;
             kept = Some(key);
         }
-        Ok(output(&Made::on(stack.clone(), Some(layer)), kept)?)
+        let bytes = entries.iter().filter_map(jettison_tree::Entry::content).map(jettison_tree::Content::len).sum();
+        Ok(output(&Made::with(stack.clone(), layer, bytes), kept)?)
     }
 }
 
@@ -142,8 +143,11 @@ impl Operation for LinkStep {
     fn run(&self, _: &Context<'_>, inputs: &[Arc<Output>]) -> Result<Output, BoxError> {
         let below = parent(inputs)?;
         let alone: Made = inputs.get(1).ok_or("there is no layer to link")?.get()?;
-        let layer: Option<Layer> = alone.layer().cloned();
-        let mut linked = Output::new(&Made::on(below.stack, layer))?;
+        let made = match alone.layer() {
+            Some(layer) => Made::with(below.stack, Layer::clone(layer), alone.bytes),
+            None => Made::same(below.stack),
+        };
+        let mut linked = Output::new(&made)?;
         for reference in inputs[1].refs() {
             linked = linked.with(reference);
         }

@@ -4,6 +4,7 @@
 //! pieces ([`MemberCache`]): one changed file of many makes one piece new.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read as _};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -17,9 +18,10 @@ use jettison_oci::layer::pyc::SourceTime;
 use jettison_oci::layer::{
     Attributes, ChangesetWriter, Compression, LayerBlob, LayerOptions, Member, MemberCache, WrittenChangeset,
 };
-use jettison_tree::{Content, Digest, Entry, Node, TreePath};
+use jettison_tree::{Digest, Entry, Node, TreePath};
 use serde::{Deserialize, Serialize};
 
+use super::super::facts::{Collector, Facts};
 use super::super::stack::{Made, Stack};
 use super::super::unpacked::Unpacker;
 use crate::error::BuildError;
@@ -29,10 +31,8 @@ use crate::error::BuildError;
 pub struct Exported {
     /// The blob.
     pub blob: LayerBlob,
-    /// The bytes of its files.
-    pub content_bytes: u64,
-    /// How many files it has.
-    pub files: u64,
+    /// Whose files it has.
+    pub facts: Facts,
 }
 
 /// Packs the layer that its input added.
@@ -52,7 +52,7 @@ pub struct ExportStep {
 impl Operation for ExportStep {
     /// Time and packing. Neither threads nor place change a byte.
     fn key(&self) -> CacheKey {
-        CacheKey::builder("dockerfile/export/1")
+        CacheKey::builder("dockerfile/export/2")
             .number("epoch", self.epoch)
             .field("compression", format!("{:?}", self.compression))
             .finish()
@@ -62,7 +62,7 @@ impl Operation for ExportStep {
         let made = super::parent(inputs)?;
         let Some(layer) = made.layer() else { return Output::new(&None::<Exported>) };
         // The same layer on top of something else is the same blob.
-        let key = CacheKey::builder("dockerfile/exported/1").input("layer", layer.key()).input("how", self.key()).finish();
+        let key = CacheKey::builder("dockerfile/exported/2").input("layer", layer.key()).input("how", self.key()).finish();
         let store = context.store();
         let exported = store.memo_or::<Exported, BuildError>(&key, || {
             let exported = self.pack(context, &made)?;
@@ -83,7 +83,7 @@ impl ExportStep {
         let options = LayerOptions { mtime: self.epoch, compression: self.compression, threads: self.threads };
         let mut out = store.writer()?;
         let times = Times::new(&self.unpacker, &made.stack)?;
-        let mut counts = Counts::default();
+        let mut collector = Collector::default();
         let written = {
             let mut writer = ChangesetWriter::new(&mut out, &options, Some(cache))?
                 .with_sources(|source| times.of(source, self.epoch));
@@ -91,7 +91,9 @@ impl ExportStep {
                 Some(entries) => {
                     for entry in &*entries {
                         check(context)?;
-                        counts.add(entry.content().map(Content::len));
+                        if let Some(content) = entry.content() {
+                            collector.add(&entry.path, content.len(), || content.read());
+                        }
                         writer.push(entry)?;
                     }
                 }
@@ -101,7 +103,7 @@ impl ExportStep {
                     };
                     for change in changes::walk(&snapshot)? {
                         check(context)?;
-                        push(&mut writer, change?, &mut counts)?;
+                        push(&mut writer, change?, &mut collector)?;
                     }
                 }
             }
@@ -112,7 +114,7 @@ impl ExportStep {
         if !members.is_empty() {
             store.memo_put(&earlier, &Members { blob: digest, members }, &[Ref::Blob(digest)])?;
         }
-        Ok(Exported { blob, content_bytes: counts.bytes, files: counts.files })
+        Ok(Exported { blob, facts: collector.finish() })
     }
 }
 
@@ -120,24 +122,11 @@ fn check(context: &Context<'_>) -> Result<(), BuildError> {
     context.check().map_err(|cancelled| BuildError::new(cancelled.to_string()))
 }
 
-#[derive(Default)]
-struct Counts {
-    bytes: u64,
-    files: u64,
-}
-
-impl Counts {
-    fn add(&mut self, file: Option<u64>) {
-        self.bytes += file.unwrap_or(0);
-        self.files += u64::from(file.is_some());
-    }
-}
-
 /// Writes one change of a program.
 fn push<W: std::io::Write>(
     writer: &mut ChangesetWriter<'_, W>,
     change: Change,
-    counts: &mut Counts,
+    collector: &mut Collector,
 ) -> Result<(), BuildError> {
     let Change { path, kind, mode, uid, gid, mtime, xattrs } = change;
     let entry = |node| Entry { mtime: Some(mtime.seconds), xattrs: xattrs.clone(), ..Entry::new(path.clone(), mode, (uid, gid), node) };
@@ -149,7 +138,11 @@ fn push<W: std::io::Write>(
             }
         }
         ChangeKind::File(content) => {
-            counts.add(Some(content.len()));
+            collector.add(&path, content.len(), || {
+                let mut bytes = Vec::new();
+                content.open().map_err(io::Error::other)?.read_to_end(&mut bytes)?;
+                Ok(bytes)
+            });
             let attributes =
                 Attributes { path: &path, mode, uid, gid, mtime: Some(mtime.seconds), xattrs: &xattrs };
             writer.push_file(attributes, content.len(), content.open()?)?;

@@ -4,7 +4,7 @@
 //! 2. [`run`]: a program changes files. [`mounts`] is what it finds mounted, [`output`] what it writes.
 //! 3. [`copy`]: files out of the context, a stage or an image.
 //! 4. [`workdir`]: a directory.
-//! 5. [`export`]: the layer of one of these as a blob.
+//! 5. [`export`]: the layer of one of these as a blob. [`survey`] looks at the layers that others made.
 
 pub mod base;
 pub mod copy;
@@ -12,6 +12,7 @@ pub mod export;
 pub mod mounts;
 pub mod output;
 pub mod run;
+pub mod survey;
 pub mod workdir;
 
 use std::sync::Arc;

@@ -167,9 +167,14 @@ impl RunStep {
         drop(running);
         let key = self.snapshot_key(inputs);
         let snapshot = upper.keep(&key, &unpacked.view, (account.uid, account.gid))?;
-        let changes_nothing = jettison_engine::changes::walk(&snapshot)?.next().is_none();
-        let layer = if changes_nothing { None } else { Some(Layer::Changes(key)) };
-        Ok(Made::on(stack.clone(), layer))
+        let (mut anything, mut bytes) = (false, 0);
+        for change in jettison_engine::changes::walk(&snapshot)? {
+            anything = true;
+            if let jettison_engine::changes::ChangeKind::File(content) = change?.kind {
+                bytes += content.len();
+            }
+        }
+        Ok(if anything { Made::with(stack.clone(), Layer::Changes(key), bytes) } else { Made::same(stack.clone()) })
     }
 
     /// The key of what it changes. A step that is renewed leaves alone what others may be using.

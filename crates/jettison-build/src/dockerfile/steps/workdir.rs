@@ -70,8 +70,11 @@ impl Operation for WorkdirStep {
         let stack = parent(inputs)?.stack;
         let missing = self.unpacker.unpack(&stack).and_then(|unpacked| self.missing(&unpacked.view));
         let missing = missing.map_err(|error| self.place.put(error))?;
-        let layer = if missing.is_empty() { None } else { Some(Layer::Directories(missing)) };
-        output(&Made::on(stack, layer), None)
+        let made = match missing.is_empty() {
+            true => Made::same(stack),
+            false => Made::with(stack, Layer::Directories(missing), 0),
+        };
+        output(&made, None)
     }
 
     fn is_renewed(&self) -> bool {
