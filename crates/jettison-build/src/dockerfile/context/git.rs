@@ -136,8 +136,11 @@ fn cleaned(directory: &str) -> String {
 
 /// `user@host:path`.
 fn is_scp_style(text: &str) -> bool {
+    // What begins with a `-` would be an option to git.
     let plain = |text: &str, more: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
+        !text.is_empty()
+            && !text.starts_with('-')
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || more.contains(c))
     };
     text.split_once('@')
         .is_some_and(|(user, rest)| plain(user, "_") && rest.split_once(':').is_some_and(|(host, _)| plain(host, ".")))
@@ -175,6 +178,8 @@ mod tests {
             ("ssh://git@host:22/b#x", "ssh://git@host:22/b|x|"),
             ("git@github.com:a/b.git#v1:d", "git@github.com:a/b.git|v1|d"),
             ("git@host:b?ref=x", "git@host:b|x|"),
+            ("-upload@host:b", "none"),
+            ("git@-host:b", "none"),
             ("a/b.git", "none"),
             ("./git@host:x", "none"),
             ("file:///b.git", "none"),

@@ -10,6 +10,9 @@ use crate::error::BuildError;
 /// Items that a thread takes at a time.
 const BATCH: usize = 32;
 
+/// Where a batch begins, and its results.
+type Batch<T> = (usize, Result<Vec<T>, BuildError>);
+
 /// How many threads this process may use.
 pub fn threads() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get).min(16)
@@ -25,7 +28,7 @@ pub fn each<I: Sync, T: Send>(
         return items.iter().map(work).collect();
     }
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Result<Vec<T>, BuildError>)>> = Mutex::default();
+    let done: Mutex<Vec<Batch<T>>> = Mutex::default();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
