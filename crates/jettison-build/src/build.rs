@@ -229,6 +229,8 @@ impl Flow<'_> {
             .field("machine", &machine.machine)
             .number("epoch", self.epoch())
             .field("settings", format!("{settings:?}"))
+            // Without it a profile may be taken again.
+            .field("locked", request.locked.to_string())
             .field("indexes", format!("{:?}", (&request.index_url, &request.extra_index_urls, &request.find_links)));
         if let Some(digest) = base::Source::of(&request.settings, &request.root)?.local_digest()? {
             key = key.digest("base", digest);
