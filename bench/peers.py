@@ -19,6 +19,8 @@ import urllib.request
 import zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+# The two-stage Dockerfile that the builders are compared on, where nothing else is said.
+DOCKERFILE = os.path.join(HERE, "Dockerfile")
 
 
 def run(argv, env=None, **more):
@@ -187,11 +189,11 @@ class Docker:
             self.docker("rmi", "-f", *others)
         self.docker("builder", "prune", "-af")
 
-    def build(self, project, name):
-        dockerfile = os.path.join(HERE, "Dockerfile")
+    def build(self, project, name, dockerfile=DOCKERFILE, push=True):
         argument = f"BASE={self.base}"
         self.docker("build", "-q", "--network=host", "-f", dockerfile, "--build-arg", argument, "-t", name, project)
-        self.docker("push", "-q", name)
+        if push:
+            self.docker("push", "-q", name)
 
     def peak_rss(self):
         return high_water(self.daemon.process.pid)
@@ -199,6 +201,38 @@ class Docker:
     def stop(self):
         if self.daemon:
             self.daemon.stop()
+
+
+class CurrentDocker(Docker):
+    """A newer dockerd with the image store that writes OCI archives, on the machine of tests/dockerfile/peer.py; it sees the
+    work directory alone."""
+
+    name = "current BuildKit"
+
+    def __init__(self, work, registry, machine):
+        super().__init__(work, registry)
+        self.machine = machine
+
+    def version(self):
+        return "current: " + self.docker("version", "-f", "dockerd {{.Server.Version}}").strip()
+
+    def docker(self, *argv):
+        return run(self.machine.argv("docker", *argv), self.machine.environment)
+
+    def prepare(self, base_tar):
+        self.machine.start()
+        self.docker("import", base_tar, self.base)
+
+    def archive(self, project, name, path, dockerfile=DOCKERFILE):
+        """Builds, and writes an OCI archive."""
+        argv = ["--network=host", "--provenance=false", "-f", dockerfile, "--build-arg", f"BASE={self.base}"]
+        self.docker("buildx", "build", "-q", *argv, f"--output=type=oci,dest={path}", project)
+
+    def peak_rss(self):
+        return high_water(self.machine.process.pid)
+
+    def stop(self):
+        self.machine.stop()
 
 
 class Buildah:
@@ -241,11 +275,17 @@ class Buildah:
         if others:
             self.buildah("rmi", "-f", *others)
 
-    def build(self, project, name):
-        dockerfile, argument = os.path.join(HERE, "Dockerfile"), f"BASE={self.base}"
+    def build(self, project, name, dockerfile=DOCKERFILE, push=True):
+        argument = f"BASE={self.base}"
         flags = ["--layers", "--network=host", "--pull=never", "--runtime=/usr/sbin/runc", "-q"]
         self.buildah("build", *flags, "-f", dockerfile, "--build-arg", argument, "-t", name, project)
-        self.buildah("push", "-q", "--tls-verify=false", name)
+        if push:
+            self.buildah("push", "-q", "--tls-verify=false", name)
+
+    def archive(self, project, name, path, dockerfile=DOCKERFILE):
+        """Builds, and writes an OCI archive."""
+        self.build(project, name, dockerfile, push=False)
+        self.buildah("push", "-q", name, f"oci-archive:{path}")
 
     def peak_rss(self):
         return self.peak

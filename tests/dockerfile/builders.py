@@ -86,13 +86,10 @@ class Buildah(Builder):
 
     def build(self, place, out):
         context, stdin = place.input()
-        options = place.options()
-        if not {"-f", "--file"} & set(options) and context == place.context:
-            options += ["--file", os.path.join(context, "Dockerfile")]
         argv = ["buildah", *self.flags, "build", "--network=host", "--isolation=oci", "--runtime=/usr/sbin/runc"]
         argv += [f"--signature-policy={self.policy}", "--format=oci", "--layers", "--identity-label=false", "--tag", f"oci-archive:{out}"]
         environment = self.machine.environment | self.environment | place.environment()
-        return finished(self.machine.argv(*argv, *options, context), env=environment, cwd="/", **self.piped(stdin))
+        return finished(self.machine.argv(*argv, *place.options(), context), env=environment, cwd="/", **self.piped(stdin))
 
 
 class Jettison(Builder):
@@ -123,11 +120,8 @@ class Jettison(Builder):
 
     def build(self, place, out):
         context, stdin = place.input()
-        options = place.options()
-        if not {"-f", "--file"} & set(options) and context == place.context:
-            options += ["--file", os.path.join(context, "Dockerfile")]
         argv = [self.program, "build", f"--registry-mirror=docker.io={self.registry}", "--insecure-registry", self.registry]
-        argv += [f"--output=type=oci,dest={out}", *options, context]
+        argv += [f"--output=type=oci,dest={out}", *place.options(), context]
         ids = {"user": self.account[0], "group": self.account[1], "extra_groups": []} if self.account else {}
         environment = self.environment | place.environment()
         return finished(argv, env=environment, cwd=self.home, **self.piped(stdin), **ids)
