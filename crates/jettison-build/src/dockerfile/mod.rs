@@ -7,7 +7,7 @@
 //!    hand on.
 //! 4. The layers of the target are packed while later steps run, and [`assemble`] makes the image, with the [`history`] that BuildKit
 //!    would write.
-//! 5. [`report`] says what was made and what was left behind, [`explain`] why each step ran.
+//! 5. [`outline`] tells of a file that is not built; [`report`] says what was made and what was left behind, [`explain`] why each step ran.
 
 pub mod assemble;
 pub mod bases;
@@ -18,6 +18,7 @@ pub mod explain;
 pub mod facts;
 pub mod history;
 pub mod lower;
+pub mod outline;
 pub mod place;
 pub mod record;
 pub mod report;

@@ -31,13 +31,14 @@ pub struct Place {
 }
 
 impl Source {
-    /// Parses a Dockerfile. What keeps all of it from being built is an error.
-    pub fn parse(name: impl Into<String>, text: &str) -> Result<Self, BuildError> {
-        let source = Self { name: name.into(), dockerfile: Dockerfile::parse(text) };
-        match source.dockerfile.error() {
-            Some(problem) => Err(source.error(problem)),
-            None => Ok(source),
-        }
+    /// Parses a Dockerfile.
+    pub fn parse(name: impl Into<String>, text: &str) -> Self {
+        Self { name: name.into(), dockerfile: Dockerfile::parse(text) }
+    }
+
+    /// Refuses a file of which nothing can be built.
+    pub fn check(&self) -> Result<(), BuildError> {
+        self.dockerfile.error().map_or(Ok(()), |problem| Err(self.error(problem)))
     }
 
     /// The place of the first byte of a span.
@@ -121,13 +122,13 @@ mod tests {
 
     #[test]
     fn errors_show_the_line() {
-        let error = Source::parse("docker/Dockerfile", "FROM scratch\nRUM x\n").unwrap_err();
+        let error = Source::parse("docker/Dockerfile", "FROM scratch\nRUM x\n").check().unwrap_err();
         insta::assert_snapshot!(error, @r"
         docker/Dockerfile:2:1: unknown instruction `RUM`
             2 | RUM x
         ");
         assert!(error.hint_text().unwrap().contains("RUN"), "{error:?}");
-        let source = Source::parse("-", "FROM a\n").unwrap();
+        let source = Source::parse("-", "FROM a\n");
         let place = source.place(Span::new(5, 6)).of_trigger("RUN x");
         insta::assert_snapshot!(place.error("no", None), @r"
         -:1:6: no

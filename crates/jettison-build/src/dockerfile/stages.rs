@@ -5,7 +5,7 @@ use jettison_dockerfile::Stage;
 use super::place::Source;
 use crate::error::BuildError;
 
-/// The stage that is built: by name or number, the last where nothing is said.
+/// The stage that is built: by name, the last where nothing is said.
 pub fn target(source: &Source, wanted: Option<&str>) -> Result<usize, BuildError> {
     let stages = source.dockerfile.stages();
     let Some(wanted) = wanted.filter(|wanted| !wanted.is_empty()) else {
@@ -14,10 +14,7 @@ pub fn target(source: &Source, wanted: Option<&str>) -> Result<usize, BuildError
     if let Some(stage) = source.dockerfile.stage(wanted) {
         return Ok(stage.index);
     }
-    match wanted.parse::<usize>() {
-        Ok(number) if number < stages.len() => Ok(number),
-        _ => Err(BuildError::with_hint(format!("{} has no stage `{wanted}`", source.name), Some(there_are(stages)))),
-    }
+    Err(BuildError::with_hint(format!("{} has no stage `{wanted}`", source.name), Some(there_are(stages))))
 }
 
 /// The stages that there are, for hints.

@@ -22,7 +22,7 @@ use super::write_file;
 use crate::cli::print;
 use crate::exit::Exit;
 use crate::session::Session;
-use crate::ui::show_report;
+use crate::ui::{show_dockerfile_report, show_report};
 
 /// Build the smallest image that runs a Python project
 #[derive(Debug, Args)]
@@ -236,6 +236,9 @@ fn run_dockerfile(
     outputs: &[OutputSpec],
 ) -> Result<Exit, BuildError> {
     let request = dockerfile::request(args, file, session)?;
+    if let Some(call) = dockerfile::Call::of(args)? {
+        return dockerfile::call(&call, &request);
+    }
     if args.tag.is_empty() && outputs.iter().any(OutputSpec::needs_a_name) {
         return Err(no_name());
     }
@@ -243,13 +246,18 @@ fn run_dockerfile(
     let mut built = Vec::new();
     for platform in dockerfile::platforms(args, session)? {
         let job = Job::new(session.store()?, &session.http, &session.machine, session.ui);
-        built.push(jettison_build::dockerfile::build(&job, registry, &request, &platform)?);
-        job.warnings().iter().for_each(|warning| session.ui.warning(warning, None));
+        let done = jettison_build::dockerfile::build(&job, registry, &request, &platform)?;
+        done.report.warnings.iter().for_each(|warning| session.ui.warning(warning, None));
+        if !session.ui.is_quiet() {
+            show_dockerfile_report(session.ui, &done.report);
+        }
+        built.push(done);
     }
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let content = content(&images, &request.names, session)?;
-    let json = serde_json::json!({ "digest": content.descriptor().digest });
-    finish(args, session, &content, &request.names, outputs, &json.to_string())
+    let reports: Vec<_> = built.iter().map(|built| &built.report).collect();
+    let json = json(content.descriptor().digest, &reports)?;
+    finish(args, session, &content, &request.names, outputs, &json)
 }
 
 fn no_name() -> BuildError {
@@ -372,7 +380,7 @@ fn content(images: &[Image], names: &[String], session: &Session<'_>) -> Result<
 }
 
 /// The report as one JSON object; of several platforms, an object with the digest of the index and their reports.
-fn json(digest: Digest, reports: &[Report]) -> Result<String, BuildError> {
+fn json<R: serde::Serialize>(digest: Digest, reports: &[R]) -> Result<String, BuildError> {
     let object = match reports {
         [report] => serde_json::to_value(report)?,
         reports => serde_json::json!({ "digest": digest, "images": reports }),

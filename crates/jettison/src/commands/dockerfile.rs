@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jettison_build::build::directory_name;
 use jettison_build::dockerfile::context::{Context as BuildContext, DockerfileAt, Location, NamedContext};
+use jettison_build::dockerfile::outline;
 use jettison_build::dockerfile::place::Source;
 use jettison_build::dockerfile::request::{BuildRequest, Network, NoCache, Substitute, Surroundings};
 use jettison_build::images::store_name;
@@ -22,7 +23,10 @@ use jettison_engine::sandbox::{Limit, Resource, Secret};
 use jettison_oci::types::Platform;
 
 use super::build::BuildArgs;
+use crate::cli::print;
+use crate::exit::Exit;
 use crate::session::Session;
+use crate::ui::{escape, outline_text, targets_text};
 
 /// Flags for Dockerfiles.
 #[derive(Debug, Args)]
@@ -190,15 +194,15 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
             text_of_stdin = Some(String::from_utf8_lossy(&bytes).into_owned());
             DockerfileAt::Elsewhere
         }
-        Some(file) => DockerfileAt::Path(file.to_owned()),
+        Some(file) => DockerfileAt::Path(as_it_is_spelled(file)),
         None => DockerfileAt::Default,
     };
     let build_args = build_args(&flags.build_arg, session);
     let keep_git_dir = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").is_some_and(|value| value == "1" || value == "true");
     let context = BuildContext::open(&job, "the build context", &location, &at, &mut stdin, keep_git_dir)?;
     let source = match (text_of_stdin, context.dockerfile) {
-        (Some(text), _) => Source::parse("-", &text)?,
-        (None, Some(found)) => Source::parse(found.name, &found.text)?,
+        (Some(text), _) => Source::parse("-", &text),
+        (None, Some(found)) => Source::parse(found.name, &found.text),
         (None, None) => return Err(BuildError::new(format!("there is no Dockerfile in {path}"))),
     };
     let directory = fs::canonicalize(&args.path).ok().filter(|path| path.is_dir());
@@ -234,6 +238,12 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
         build_platform: session.platform.clone(),
         nonce: session.machine.now << 22 ^ u64::from(std::process::id()),
     })
+}
+
+/// The path of a Dockerfile, which may be in small letters where it is not in these.
+fn as_it_is_spelled(file: &str) -> String {
+    let small = file.strip_suffix("Dockerfile").map(|directory| format!("{directory}dockerfile"));
+    small.filter(|small| !Path::new(file).exists() && Path::new(small).exists()).unwrap_or_else(|| file.to_owned())
 }
 
 /// The names that the store keeps the image under: those of the flags, and the directory that it was built in.
@@ -336,6 +346,89 @@ fn agents(given: &[String], session: &Session<'_>) -> Result<BTreeMap<String, Pa
         agents.insert(if id.is_empty() { "default" } else { id }.to_owned(), PathBuf::from(socket));
     }
     Ok(agents)
+}
+
+/// What is asked of a Dockerfile in place of building it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call {
+    what: What,
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    Outline,
+    Targets,
+    Check,
+}
+
+impl Call {
+    /// `--call=outline|targets|check[,format=json]`, and `--check`; `None` where it is to be built.
+    pub fn of(args: &BuildArgs) -> Result<Option<Self>, BuildError> {
+        let text = match &args.dockerfile.call {
+            _ if args.dockerfile.check => "check",
+            Some(text) => text,
+            None => return Ok(None),
+        };
+        let wrong = |what: &str| BuildError::new(format!("--call={text}: {what}")).hint("there are outline, targets and check, with ,format=json");
+        let mut call = Self { what: What::Outline, json: args.json };
+        for word in text.split(',') {
+            match word {
+                "outline" => call.what = What::Outline,
+                "targets" => call.what = What::Targets,
+                "check" | "lint" => call.what = What::Check,
+                "build" => return Ok(None),
+                "json" | "format=json" => call.json = true,
+                "format=text" => call.json = false,
+                other => return Err(wrong(&format!("there is no `{other}`"))),
+            }
+        }
+        Ok(Some(call))
+    }
+}
+
+/// Answers what is asked of a Dockerfile.
+pub fn call(call: &Call, request: &BuildRequest) -> Result<Exit, BuildError> {
+    let source = &request.source;
+    if call.what != What::Check {
+        source.check()?;
+    }
+    let said = match call.what {
+        What::Targets => {
+            let targets = outline::targets(source);
+            if call.json { serde_json::json!({ "targets": targets }).to_string() } else { targets_text(&targets) }
+        }
+        What::Outline => {
+            let outline = outline::outline(source, request.target.as_deref(), &request.build_args)?;
+            if call.json { serde_json::to_string(&outline)? } else { outline_text(&outline) }
+        }
+        What::Check => return check(source, call.json),
+    };
+    print(&said)?;
+    Ok(Exit::Fine)
+}
+
+/// What the parser has to say of the file.
+fn check(source: &Source, json: bool) -> Result<Exit, BuildError> {
+    let problems = source.dockerfile.problems();
+    if json {
+        let problems: Vec<_> = problems
+            .iter()
+            .map(|problem| {
+                let (line, column) = (problem.position.line, problem.position.column);
+                let severity = format!("{:?}", problem.severity).to_lowercase();
+                let message = problem.kind.to_string();
+                serde_json::json!({ "line": line, "column": column, "severity": severity, "message": message, "hint": problem.hint() })
+            })
+            .collect();
+        print(&serde_json::json!({ "file": source.name, "problems": problems }).to_string())?;
+    } else if problems.is_empty() {
+        print("no problem was found")?;
+    } else {
+        let lines: Vec<String> = problems.iter().map(|problem| source.error(problem).to_string()).collect();
+        print(&escape(&lines.join("\n")))?;
+    }
+    Ok(if problems.is_empty() { Exit::Fine } else { Exit::Findings })
 }
 
 /// `--platform`, this machine's where none is given.

@@ -2,6 +2,7 @@
 //!
 //! Everything goes to stderr. What may hold foreign text is escaped before it gets there.
 
+mod dockerfile;
 mod report;
 mod table;
 
@@ -18,6 +19,7 @@ use jettison_engine::graph::StepId;
 
 use crate::environment;
 
+pub use dockerfile::{outline_text, show_dockerfile_report, targets_text};
 pub use report::show_report;
 pub use table::{Align, bytes, table};
 

@@ -12,7 +12,7 @@ const SHOWN: usize = 12;
 /// Shows what was built, by layer and by owner, and what verification did.
 pub fn show_report(ui: &Ui, report: &Report) {
     layers(ui, report);
-    owners(ui, report);
+    owners_table(ui, &report.owners);
     cuts(ui, report);
     left_out(ui, report);
     start(ui, report);
@@ -67,18 +67,19 @@ fn layers(ui: &Ui, report: &Report) {
     show(ui, &[Align::Left, Align::Right, Align::Right, Align::Left], &rows);
 }
 
-fn owners(ui: &Ui, report: &Report) {
+/// Who owns the bytes, by kind.
+pub(super) fn owners_table(ui: &Ui, owners: &[OwnerReport]) {
     let mut rows = vec![["OWNER", "", "UNPACKED", "COMPRESSED"].map(str::to_owned).to_vec()];
     let row = |kind: OwnerKind, name: String, owners: &[&OwnerReport]| {
         let unpacked = owners.iter().map(|owner| owner.bytes).sum();
         let compressed = owners.iter().map(|owner| owner.compressed_bytes).sum();
         vec![name, kind.as_str().to_owned(), bytes(unpacked), bytes(compressed)]
     };
-    let mut kinds: Vec<OwnerKind> = report.owners.iter().map(|owner| owner.kind).collect();
+    let mut kinds: Vec<OwnerKind> = owners.iter().map(|owner| owner.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
     for kind in kinds {
-        let all: Vec<&OwnerReport> = report.owners.iter().filter(|owner| owner.kind == kind).collect();
+        let all: Vec<&OwnerReport> = owners.iter().filter(|owner| owner.kind == kind).collect();
         let (shown, rest) = all.split_at(all.len().min(SHOWN));
         for owner in shown {
             rows.push(row(kind, escape(&format!("{} {}", owner.name, owner.version)), &[owner]));
@@ -134,7 +135,8 @@ fn verification(ui: &Ui, report: &Report) {
     }
 }
 
-fn show(ui: &Ui, aligns: &[Align], rows: &[Vec<String>]) {
+/// A table with its first line as the head.
+pub(super) fn show(ui: &Ui, aligns: &[Align], rows: &[Vec<String>]) {
     let lines = table(aligns, rows);
     for (i, line) in lines.iter().enumerate() {
         ui.line(&if i == 0 { ui.paint("2", line) } else { line.clone() });

@@ -90,7 +90,8 @@ fn an_image_goes_wherever_it_is_wanted() {
     let registry = Registry::start();
     let (one, two) = (registry.reference("team/app:1"), registry.reference("team/app:2"));
     let project = builder.world.project().file("Dockerfile", "FROM scratch\n");
-    let flags = ["-t", &one, "-t", &two, "--push", "-o", "type=oci,dest=app.tar", "-o", "type=local,dest=files"];
+    let flags =
+        ["--native", "-t", &one, "-t", &two, "--push", "-o", "type=oci,dest=app.tar", "-o", "type=local,dest=files"];
     let built = builder.build(&project, &flags);
     assert!(built.stderr.contains("; the Dockerfile there is not used\n"), "{}", built.stderr);
     assert!(built.stderr.contains(&format!("pushed {one}: ")), "{}", built.stderr);

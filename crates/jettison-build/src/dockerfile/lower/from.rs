@@ -184,7 +184,10 @@ impl Lowering<'_> {
             let state = self.stage(number)?;
             return Ok(Origin::Step(state.files, format!("the stage {}", self.title(number))));
         }
-        let found = dockerfile.stage(name).map(|found| found.index);
+        // A stage can be named once it was made; until then the name is that of an image.
+        let lower = name.to_lowercase();
+        let earlier = dockerfile.stages()[..stage].iter().rev().find(|earlier| earlier.name.as_ref() == Some(&lower));
+        let found = earlier.map(|earlier| earlier.index);
         match (self.named(name), found) {
             (Some(Substitute::Tree(tree)), _) => Ok(Origin::Tree(Arc::clone(tree), format!("the context `{name}`"))),
             (None, Some(index)) => {
@@ -223,6 +226,10 @@ impl Lowering<'_> {
                 let names = self.request.source.dockerfile.stages().iter().filter_map(|stage| stage.name.as_deref());
                 let near = stages::similar(&name.to_lowercase(), names);
                 let near = near.map(|near| format!("did you mean the stage `{near}`?"));
+                let later = self.request.source.dockerfile.stage(name).map(|_| {
+                    format!("the stage `{name}` is not made yet: only a stage further up can be named")
+                });
+                let near = later.or(near);
                 let base = self.bases.find(name, platform).map_err(|error| {
                     let hint = near.or_else(|| error.hint_text().map(str::to_owned));
                     place.error(&error, hint).transient(error.is_transient())

@@ -102,6 +102,7 @@ impl<'a> Lowering<'a> {
         request: &'a BuildRequest,
         platform: &'a Platform,
     ) -> Result<Self, BuildError> {
+        request.source.check()?;
         let stage = request.target.as_deref();
         let mut globals = Globals::new(&request.build_platform, platform, stage, &request.build_args);
         let source = &request.source;

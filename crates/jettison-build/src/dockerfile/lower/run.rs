@@ -15,14 +15,12 @@ use super::super::scope::proxies;
 use super::super::stage::StageState;
 use super::super::steps::copy::SelectStep;
 use super::super::steps::mounts::{From, StepMount};
-use super::super::steps::run::{HOSTNAME, RunStep};
+use super::super::steps::run::{HOSTNAME, RunStep, SCRIPTS};
 use super::super::unpacked::Transfer;
 use super::from::Origin;
 use super::{At, Lowering, one_line};
 use crate::error::BuildError;
 
-/// Where a heredoc with an interpreter of its own is mounted, as by BuildKit.
-const SCRIPTS: &str = "/dev/pipes";
 /// Where secrets are, where nothing else is said.
 const SECRETS: &str = "/run/secrets";
 /// Where the sockets of agents are, where nothing else is said; a number follows.
@@ -187,6 +185,11 @@ impl Lowering<'_> {
         into: &mut Mounts,
     ) -> Result<(), BuildError> {
         let id = mount.id.clone().filter(|id| !id.is_empty()).unwrap_or_else(|| "default".to_owned());
+        let target = target.unwrap_or_else(|| PathBuf::from(format!("{AGENTS}.{}", into.agents)));
+        if into.agents == 0 {
+            into.env.push(("SSH_AUTH_SOCK".to_owned(), target.display().to_string()));
+        }
+        into.agents += 1;
         let Some(socket) = self.request.ssh.get(&id) else {
             if mount.required {
                 let hint = format!("give it with --ssh {id}, where SSH_AUTH_SOCK names an agent, or --ssh {id}=SOCKET");
@@ -194,11 +197,6 @@ impl Lowering<'_> {
             }
             return Ok(());
         };
-        let target = target.unwrap_or_else(|| PathBuf::from(format!("{AGENTS}.{}", into.agents)));
-        if into.agents == 0 {
-            into.env.push(("SSH_AUTH_SOCK".to_owned(), target.display().to_string()));
-        }
-        into.agents += 1;
         let (socket, mode) = (socket.clone(), mount.mode.unwrap_or(0o600));
         into.mounts.push(StepMount::Ssh { id, socket, target, mode, owner });
         Ok(())
@@ -258,7 +256,7 @@ fn clean(path: &Path) -> Vec<u8> {
     super::super::context::tree::clean(path.as_os_str().as_encoded_bytes())
 }
 
-/// What is run, and a script that has to be there for it: its path and its content.
+/// What is run, and a script that has to be there for it: its name and its content.
 fn command(state: &StageState, at: At<'_>) -> (Vec<String>, Option<(String, String)>) {
     match at.instruction.script() {
         None => (Vec::new(), None),
@@ -266,7 +264,7 @@ fn command(state: &StageState, at: At<'_>) -> (Vec<String>, Option<(String, Stri
         Some(Script::Shell(text)) => (state.in_shell(&text), None),
         Some(Script::File { name, content }) => {
             let path = format!("{SCRIPTS}/{name}");
-            (state.in_shell(&path), Some((path, content.to_owned())))
+            (state.in_shell(&path), Some((name.to_owned(), content.to_owned())))
         }
     }
 }

@@ -7,14 +7,16 @@ use std::time::Duration;
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{BoxError, Cancelled, Context, Operation, Output};
 use jettison_engine::sandbox::{
-    ExitStatus, Limit, Mode, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Spec, Stdio,
+    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Spec, Stdio,
 };
+use jettison_engine::store::Snapshot;
+use jettison_tree::{Content, Entry, TreePath};
 
 use super::super::cure;
 use super::super::place::Place;
 use super::super::request::Network;
 use super::super::stack::{Layer, Made, Stack};
-use super::super::unpacked::{Unpacked, Unpacker};
+use super::super::unpacked::{Unpacked, Unpacker, write_snapshot};
 use super::mounts::{Mounted, StepMount};
 use super::output::{LastLines, follow};
 use super::{output, parent};
@@ -26,11 +28,14 @@ const LOOK: Duration = Duration::from_millis(100);
 /// What programs get for `HOSTNAME`, as from BuildKit.
 pub const HOSTNAME: &str = "buildkitsandbox";
 
+/// Where a heredoc with an interpreter of its own is mounted, as by BuildKit.
+pub const SCRIPTS: &str = "/dev/pipes";
+
 /// Runs a program.
 pub struct RunStep {
     /// The program and its arguments, the shell in front where it has one.
     pub argv: Vec<String>,
-    /// The script in a file, where a heredoc names its own interpreter: where it is mounted, and what is in it.
+    /// The script in a file, where a heredoc names its own interpreter: its name in [`SCRIPTS`], and what is in it.
     pub script: Option<(String, String)>,
     /// The variables, without those about proxies and secrets.
     pub env: Vec<(String, String)>,
@@ -131,11 +136,13 @@ impl RunStep {
         let upper = context.store().upper()?;
         let mut spec = self.spec(&account, &unpacked, upper.upper());
         spec.mounts = std::mem::take(&mut mounted.mounts);
-        if let Some((path, content)) = &self.script {
-            let content = jettison_engine::sandbox::Secret::new(content.as_bytes());
-            let dst = path.into();
-            spec.mounts.push(jettison_engine::sandbox::Mount::File { dst, content, mode: 0o755, uid: 0, gid: 0 });
-        }
+        let script = self.script(context).map_err(here)?;
+        spec.mounts.extend(script.iter().map(|script| Mount::Overlay {
+            lower: vec![script.path.clone()],
+            src: "/".into(),
+            dst: SCRIPTS.into(),
+            writable: None,
+        }));
         let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
         let write = std::fs::File::from(write);
         spec.stdout = Stdio::File(write.try_clone()?);
@@ -175,6 +182,14 @@ impl RunStep {
             }
         }
         Ok(if anything { Made::with(stack.clone(), Layer::Changes(key), bytes) } else { Made::same(stack.clone()) })
+    }
+
+    /// A directory with the script in it.
+    fn script(&self, context: &Context<'_>) -> Result<Option<Snapshot>, BuildError> {
+        let Some((name, content)) = &self.script else { return Ok(None) };
+        let file = Entry::file(TreePath::parse(name)?, Content::from_bytes(content.as_bytes()), true);
+        let key = CacheKey::builder("snapshot/script/1").field("name", name).field("content", content).finish();
+        write_snapshot(context.store(), &key, &[file]).map(Some)
     }
 
     /// The key of what it changes. A step that is renewed leaves alone what others may be using.

@@ -37,7 +37,8 @@ impl WorkdirStep {
         above.reverse();
         let (uid, gid) = match self.user.as_str() {
             "" => (0, 0),
-            user => account::in_view(view, user).map(|account| (account.uid, account.gid))?,
+            // One whom nobody knows is told of when a program is to run as that user.
+            user => account::in_view(view, user).map_or((0, 0), |account| (account.uid, account.gid)),
         };
         let (mut made, mut anything) = (Vec::new(), false);
         for path in above {
