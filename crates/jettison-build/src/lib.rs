@@ -29,7 +29,6 @@ pub mod layers;
 pub mod link;
 pub mod lockfile;
 pub mod machine;
-pub mod members;
 mod optional;
 pub mod output;
 pub mod part;
