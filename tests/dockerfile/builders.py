@@ -29,6 +29,8 @@ class Builder:
     """What all of them do with a case's input."""
 
     account = None
+    # The names under which differences.txt speaks of it.
+    keys = ()
 
     @staticmethod
     def piped(stdin):
@@ -39,6 +41,7 @@ class BuildKit(Builder):
     """dockerd's BuildKit, by `docker buildx build`."""
 
     name = "buildkit"
+    keys = ("buildkit",)
 
     def __init__(self, machine):
         self.machine = machine
@@ -59,6 +62,7 @@ class Buildah(Builder):
     """buildah, with a store of its own."""
 
     name = "buildah"
+    keys = ("buildah",)
 
     def __init__(self, machine, registry):
         self.machine, self.store = machine, os.path.join(machine.work, "buildah")
@@ -100,6 +104,7 @@ class Jettison(Builder):
         own = entry.pw_uid == os.geteuid()
         self.name = "jettison" if own else f"jettison as {user}"
         self.account = None if own else (entry.pw_uid, entry.pw_gid)
+        self.keys = ("jettison", "rootless") if entry.pw_uid else ("jettison",)
         self.registry, self.home = registry, os.path.join(work, f"home-{entry.pw_name}")
         os.makedirs(self.home)
         # The binary may lie where only its owner can reach it.
@@ -116,7 +121,12 @@ class Jettison(Builder):
         if self.account:
             for root, directories, files in os.walk(path):
                 for name in [".", *directories, *files]:
-                    os.chown(os.path.join(root, name), *self.account, follow_symlinks=False)
+                    path = os.path.join(root, name)
+                    mode = os.lstat(path).st_mode
+                    os.chown(path, *self.account, follow_symlinks=False)
+                    # A new owner takes the bits away that let others be the owner.
+                    if mode & 0o6000 and not os.path.islink(path):
+                        os.chmod(path, mode & 0o7777)
 
     def build(self, place, out):
         context, stdin = place.input()

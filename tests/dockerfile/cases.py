@@ -165,7 +165,9 @@ class Place:
         self.context, self.outside = os.path.join(directory, "context"), os.path.join(directory, "outside")
         os.makedirs(self.context)
         os.makedirs(self.outside)
-        self.served = f"{server.url}/{case.name}"
+        # Builders take a case at the same time, and each gets what is served of its own.
+        self.name = f"{case.name}/{os.path.basename(directory)}"
+        self.served = f"{server.url}/{self.name}"
         for section in case.sections:
             self.lay(section)
         # Last, so that directories can be closed to their owner.
@@ -184,12 +186,12 @@ class Place:
         elif section.kind == "outside":
             trees.write(self.outside, trees.parse(section.lines()))
         elif section.kind == "served":
-            self.server.put(f"{self.case.name}/{section.argument}", section.text().encode())
+            self.server.put(f"{self.name}/{section.argument}", section.text().encode())
         elif section.kind == "served-archive":
-            self.server.put(f"{self.case.name}/{section.argument}", self.archive(section))
+            self.server.put(f"{self.name}/{section.argument}", self.archive(section))
         elif section.kind == "git":
             name, attributes = section.attributes()
-            self.server.commit(f"{self.case.name}/git/{name}", trees.parse(section.lines()), **attributes)
+            self.server.commit(f"{self.name}/git/{name}", trees.parse(section.lines()), **attributes)
 
     def archive(self, section):
         return compress(section.argument, trees.tar(trees.parse(section.lines())))

@@ -33,7 +33,10 @@ FAILED_TO_BUILD, BUILT = "it does not build", "it builds"
 
 
 class Differences:
-    """differences.txt: `BUILDER CASE: why`, then the lines that differ, `-` as expected and `+` as found."""
+    """differences.txt: `BUILDER CASE: why`, then the lines that differ, `-` as expected and `+` as found.
+
+    The builder is `buildkit`, `buildah`, `jettison`, or `rootless`, which is jettison as an ordinary user.
+    """
 
     def __init__(self, path):
         self.known = {}
@@ -55,7 +58,7 @@ class Differences:
                     entry = self.known.setdefault((builder, name), [])
 
     def of(self, builder, case):
-        return self.known.get((builder.name.split()[0], case.name), [])
+        return [line for key in builder.keys for line in self.known.get((key, case.name), [])]
 
 
 class Result:
