@@ -305,6 +305,11 @@ impl StageGraph {
         targets.iter().map(output).collect()
     }
 
+    /// The key of a step: that of its operation and of all that it needs.
+    pub fn key(&self, id: StepId) -> CacheKey {
+        self.step(id).key
+    }
+
     /// The result of a step, where the store has it. Nothing runs.
     pub fn known(&self, store: &Store, id: StepId) -> Result<Option<Output>, StoreError> {
         store.memo_get(&self.step(id).key)

@@ -143,4 +143,3 @@ impl<'a> Bases<'a> {
         Ok(image.filter(|image| image.platform().distance(platform).is_some()))
     }
 }
-

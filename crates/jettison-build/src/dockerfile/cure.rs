@@ -57,11 +57,15 @@ pub fn of_step(status: ExitStatus, said: &str, out_of_memory: bool) -> Option<St
 /// What to do about a program that is not there.
 pub fn no_program(program: &str) -> String {
     match program {
-        "/bin/sh" => "the stage has no shell: write the command as a list, `RUN [\"program\", \"argument\"]`, or begin with an \
+        "/bin/sh" => {
+            "the stage has no shell: write the command as a list, `RUN [\"program\", \"argument\"]`, or begin with an \
                       image that has one"
-            .to_owned(),
+                .to_owned()
+        }
         program => {
-            format!("`{program}`, or the interpreter that it names, is not in this stage; it may be in the one that it was copied from")
+            format!(
+                "`{program}`, or the interpreter that it names, is not in this stage; it may be in the one that it was copied from"
+            )
         }
     }
 }
@@ -101,16 +105,22 @@ fn of_line(line: &str) -> Option<String> {
         return Some("install `libpq-dev` and `gcc` in this stage, or take psycopg2-binary".to_owned());
     }
     if line.contains("exec format error") || line.contains("Exec format error") {
-        return Some("the program is for another architecture: take a base image for this machine with --platform".to_owned());
+        return Some(
+            "the program is for another architecture: take a base image for this machine with --platform".to_owned(),
+        );
     }
     if ["Temporary failure in name resolution", "Temporary failure resolving", "Could not resolve host"]
         .iter()
         .any(|sign| line.contains(sign))
     {
-        return Some("the step has no network, or the machine no name server; `--network=none` takes it away".to_owned());
+        return Some(
+            "the step has no network, or the machine no name server; `--network=none` takes it away".to_owned(),
+        );
     }
     if line.contains("unable to execute 'gcc'") || line.contains("command 'gcc' failed: No such file") {
-        return Some("a distribution without a wheel is compiled: install `gcc`, and in a stage that is left behind".to_owned());
+        return Some(
+            "a distribution without a wheel is compiled: install `gcc`, and in a stage that is left behind".to_owned(),
+        );
     }
     let missing = line.strip_suffix(": not found").or_else(|| line.strip_suffix(": command not found"))?;
     let program = missing.rsplit(' ').next()?;
@@ -123,7 +133,9 @@ fn of_status(status: ExitStatus) -> Option<String> {
         ExitStatus::Signal(4) => "it was built for a processor that has instructions which this one has not",
         ExitStatus::Signal(9) | ExitStatus::Code(137) => "it was killed: was there too little memory?",
         ExitStatus::Signal(31) => "it makes a system call that the sandbox, as Docker, forbids",
-        ExitStatus::Code(126) => "the program is there and cannot be executed: is it executable, and its interpreter there?",
+        ExitStatus::Code(126) => {
+            "the program is there and cannot be executed: is it executable, and its interpreter there?"
+        }
         _ => return None,
     };
     Some(cure.to_owned())
@@ -147,7 +159,10 @@ mod tests {
     fn last_words_have_cures() {
         for (said, cure) in [
             ("ImportError: libpq.so.5: cannot open shared object file: No such file or directory", "package `libpq5`"),
-            ("python: error while loading shared libraries: libz.so.1: cannot open shared object file: No such", "`libz1`"),
+            (
+                "python: error while loading shared libraries: libz.so.1: cannot open shared object file: No such",
+                "`libz1`",
+            ),
             ("/bin/sh: 1: git: not found", "package `git`"),
             ("bash: line 1: curl: command not found", "package `curl`"),
             ("Error: pg_config executable not found.\n\nmore", "libpq-dev"),

@@ -72,7 +72,9 @@ pub fn remember(store: &Store, project: &str, notes: &[StepNote]) -> Result<(), 
         return Ok(());
     }
     for transfer in notes.iter().filter_map(|note| note.transfer.as_deref()) {
-        store.memo_or::<_, BuildError>(&files_key(transfer.key()), || Ok((transfer.selection.fingerprints(), Vec::new())))?;
+        store.memo_or::<_, BuildError>(&files_key(transfer.key()), || {
+            Ok((transfer.selection.fingerprints(), Vec::new()))
+        })?;
     }
     Ok(store.memo_put(&key, &now, &[])?)
 }
@@ -146,7 +148,9 @@ impl Last {
             reasons.push("what it copies of the stage changed".to_owned());
         }
         if reasons.is_empty() {
-            reasons.push("its result is no longer in the store: it was pruned, or the machine was started since".to_owned());
+            reasons.push(
+                "its result is no longer in the store: it was pruned, or the machine was started since".to_owned(),
+            );
         }
         Ok(reasons)
     }
@@ -173,7 +177,9 @@ fn changed_fields(before: &[(String, String)], now: &[(String, String)]) -> Vec<
     let mut reasons = Vec::new();
     for label in labels {
         let (old, new) = (values(before, label), values(now, label));
-        let label = label.strip_prefix("variable ").map_or_else(|| format!("its {label}"), |name| format!("the variable {name}"));
+        let label = label
+            .strip_prefix("variable ")
+            .map_or_else(|| format!("its {label}"), |name| format!("the variable {name}"));
         match (old.is_empty(), new.is_empty()) {
             _ if old == new => {}
             (true, _) => reasons.push(format!("{label} is new")),
@@ -221,9 +227,23 @@ fn advice(note: &StepNote, below: &StepNote, because: &[String]) -> Option<Strin
         return Some(format!("it reads nothing of the context: put it above `{}`", below.text));
     }
     let reads = inputs(text);
-    if has(&["pip install", "pip3 install", "pip wheel", "pip download", "uv sync", "uv pip", "poetry install", "pipenv ", "npm ", "yarn "])
-    {
-        let files = if reads.is_empty() { "the files that name the dependencies".to_owned() } else { format!("`COPY {} .`", reads.join(" ")) };
+    if has(&[
+        "pip install",
+        "pip3 install",
+        "pip wheel",
+        "pip download",
+        "uv sync",
+        "uv pip",
+        "poetry install",
+        "pipenv ",
+        "npm ",
+        "yarn ",
+    ]) {
+        let files = if reads.is_empty() {
+            "the files that name the dependencies".to_owned()
+        } else {
+            format!("`COPY {} .`", reads.join(" "))
+        };
         return Some(format!("copy what it reads first, {files}, then run it, and put `{}` below", below.text));
     }
     None
@@ -236,7 +256,9 @@ fn inputs(text: &str) -> Vec<String> {
     for (at, word) in words.iter().enumerate() {
         let file = match *word {
             "-r" | "--requirement" | "-c" | "--constraint" => words.get(at + 1).copied(),
-            word => word.strip_prefix("--requirement=").or_else(|| word.strip_prefix("-r").filter(|file| file.ends_with(".txt"))),
+            word => word
+                .strip_prefix("--requirement=")
+                .or_else(|| word.strip_prefix("-r").filter(|file| file.ends_with(".txt"))),
         };
         files.extend(file.map(|file| file.trim_start_matches("./").to_owned()));
     }

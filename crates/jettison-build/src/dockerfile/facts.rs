@@ -253,7 +253,8 @@ fn interpreter(path: &TreePath) -> Option<Owner> {
         return version(rest).filter(|_| is_library);
     }
     let name = text.rsplit('/').next()?;
-    let rest = name.strip_prefix("libpython").or_else(|| name.strip_prefix("python").filter(|_| text.contains("bin/")))?;
+    let rest =
+        name.strip_prefix("libpython").or_else(|| name.strip_prefix("python").filter(|_| text.contains("bin/")))?;
     version(rest)
 }
 
@@ -279,7 +280,8 @@ fn excess(path: &TreePath, owner: Option<&Owner>) -> Option<Excess> {
     {
         return Some(Excess::Installers);
     }
-    let documentation = ["usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/local/share/man/"];
+    let documentation =
+        ["usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/local/share/man/"];
     if documentation.iter().any(|directory| inside(directory)) && !text.ends_with("/copyright") {
         return Some(Excess::Documentation);
     }
@@ -297,12 +299,36 @@ fn excess(path: &TreePath, owner: Option<&Owner>) -> Option<Excess> {
 /// Whether a package of Debian is there to compile.
 fn compiles(name: &str) -> bool {
     const STARTS: [&str; 14] = [
-        "gcc-", "g++-", "cpp-", "clang-", "llvm-", "libgcc-1", "rustc", "cargo", "golang-", "binutils", "cmake", "libstdc++-1",
-        "gfortran", "libisl",
+        "gcc-",
+        "g++-",
+        "cpp-",
+        "clang-",
+        "llvm-",
+        "libgcc-1",
+        "rustc",
+        "cargo",
+        "golang-",
+        "binutils",
+        "cmake",
+        "libstdc++-1",
+        "gfortran",
+        "libisl",
     ];
     const NAMES: [&str; 14] = [
-        "gcc", "g++", "cpp", "make", "build-essential", "dpkg-dev", "autoconf", "automake", "libtool", "patch", "m4", "pkgconf",
-        "pkg-config", "libmpc3",
+        "gcc",
+        "g++",
+        "cpp",
+        "make",
+        "build-essential",
+        "dpkg-dev",
+        "autoconf",
+        "automake",
+        "libtool",
+        "patch",
+        "m4",
+        "pkgconf",
+        "pkg-config",
+        "libmpc3",
     ];
     // Every program needs the one, and the other has no files but its copyright.
     let base = name.ends_with("-base") || name == "libgcc-s1";
@@ -330,12 +356,20 @@ mod tests {
             ("var/lib/dpkg/info/libpq5:amd64.list", 0, "/.\n/lib/x86_64-linux-gnu/libpq.so.5\n"),
             ("var/lib/dpkg/info/libpq-dev.list", 0, "/usr/include/libpq-fe.h\n"),
             ("var/lib/dpkg/info/gcc-14.list", 0, "/usr/bin/gcc-14\n"),
-            ("var/lib/dpkg/status", 5, "Package: libpq5\nStatus: x\nVersion: 17.5-1\n\nPackage: gcc-14\nVersion: 14.2\n"),
+            (
+                "var/lib/dpkg/status",
+                5,
+                "Package: libpq5\nStatus: x\nVersion: 17.5-1\n\nPackage: gcc-14\nVersion: 14.2\n",
+            ),
             ("usr/local/lib/python3.12/os.py", 20, ""),
             ("usr/local/lib/python3.12/test/test_os.py", 30, ""),
             ("opt/venv/lib/python3.12/site-packages/flask/app.py", 7, ""),
             ("opt/venv/bin/flask", 8, ""),
-            ("opt/venv/lib/python3.12/site-packages/flask-3.1.dist-info/RECORD", 9, "flask/app.py,sha256=x,7\n../../../bin/flask,,\n\"flask-3.1.dist-info/RECORD\",,\n"),
+            (
+                "opt/venv/lib/python3.12/site-packages/flask-3.1.dist-info/RECORD",
+                9,
+                "flask/app.py,sha256=x,7\n../../../bin/flask,,\n\"flask-3.1.dist-info/RECORD\",,\n",
+            ),
             ("root/.cache/pip/http/a", 50, ""),
             ("app/main.py", 3, ""),
         ]);

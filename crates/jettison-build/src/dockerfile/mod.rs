@@ -7,13 +7,15 @@
 //!    hand on.
 //! 4. The layers of the target are packed while later steps run, and [`assemble`] makes the image, with the [`history`] that BuildKit
 //!    would write.
-//! 5. [`outline`] tells of a file that is not built; [`report`] says what was made and what was left behind, [`explain`] why each step ran.
+//! 5. [`outline`] tells of a file that is not built; [`report`] says what was made and what was left behind, [`explain`] why each step ran; [`exchange`] takes results to
+//!    another store.
 
 pub mod assemble;
 pub mod bases;
 pub mod context;
 pub mod copy;
 pub mod cure;
+pub mod exchange;
 pub mod explain;
 pub mod facts;
 pub mod history;
@@ -68,6 +70,9 @@ pub fn build(
     request: &BuildRequest,
     platform: &Platform,
 ) -> Result<Built, BuildError> {
+    for directory in &request.cache_from {
+        job.stop("cache", || exchange::bring(job.store, directory, &|warning| job.warn(warning)))?;
+    }
     let mut lowering = Lowering::new(job, registry, request, platform)?;
     let target = job.stop("plan", || lowering.target())?;
     let packing = pack(job, request, &mut lowering, &target);
@@ -98,6 +103,11 @@ pub fn build(
         false => None,
     };
     explain::remember(job.store, &request.project, &lowering.notes)?;
+    let of_target: Vec<StepId> = target.history.iter().filter_map(|event| event.step).collect();
+    for to in &request.cache_to {
+        let write = || exchange::write(job.store, &lowering.graph, &lowering.notes, &of_target, to);
+        job.stop("cache", write)?;
+    }
     let packed = packing.iter().map(|step| !matches!(recorder.fate(*step), Some(Fate::Ran(_))));
     let summary = Summary {
         store: job.store,

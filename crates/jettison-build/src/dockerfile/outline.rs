@@ -79,11 +79,7 @@ fn description(source: &Source, stage: &jettison_dockerfile::Stage) -> Option<St
 }
 
 /// What a target takes, with all the stages that it needs.
-pub fn outline(
-    source: &Source,
-    target: Option<&str>,
-    given: &BTreeMap<String, String>,
-) -> Result<Outline, BuildError> {
+pub fn outline(source: &Source, target: Option<&str>, given: &BTreeMap<String, String>) -> Result<Outline, BuildError> {
     let index = stages::target(source, target)?;
     let dockerfile = &source.dockerfile;
     let stage = &dockerfile.stages()[index];
@@ -130,10 +126,13 @@ pub fn outline(
                     // A mount whose words cannot be resolved yet is named as it is written.
                     let expander = jettison_dockerfile::Expander::new(dockerfile.escape()).keep_unset();
                     let Ok(mount) = spec.resolve(expander, given) else { continue };
-                    let of_target = || mount.target.as_deref().and_then(|target| target.rsplit('/').next()).map(str::to_owned);
+                    let of_target =
+                        || mount.target.as_deref().and_then(|target| target.rsplit('/').next()).map(str::to_owned);
                     let (list, id) = match mount.kind {
                         MountKind::Secret => (&mut outline.secrets, mount.id.clone().or_else(of_target)),
-                        MountKind::Ssh => (&mut outline.ssh, Some(mount.id.clone().unwrap_or_else(|| "default".to_owned()))),
+                        MountKind::Ssh => {
+                            (&mut outline.ssh, Some(mount.id.clone().unwrap_or_else(|| "default".to_owned())))
+                        }
                         _ => continue,
                     };
                     let Some(name) = id else { continue };
@@ -189,7 +188,14 @@ mod tests {
         let args: Vec<_> = outline
             .args
             .iter()
-            .map(|arg| format!("{}={} {}", arg.name, arg.value.as_deref().unwrap_or("-"), arg.description.as_deref().unwrap_or("-")))
+            .map(|arg| {
+                format!(
+                    "{}={} {}",
+                    arg.name,
+                    arg.value.as_deref().unwrap_or("-"),
+                    arg.description.as_deref().unwrap_or("-")
+                )
+            })
             .collect();
         assert_eq!(args, ["VERSION=3.12 which Python", "JOBS=4 how many at once"]);
         assert_eq!(outline.secrets, [OutlineMount { name: "token".to_owned(), required: true }]);

@@ -8,6 +8,7 @@ use jettison_engine::sandbox::{Limit, Secret};
 use jettison_oci::types::Platform;
 
 use super::context::tree::FileTree;
+use super::exchange::CacheTo;
 use super::place::Source;
 use crate::settings::Compression;
 
@@ -33,6 +34,10 @@ pub struct BuildRequest {
     pub labels: BTreeMap<String, String>,
     /// `--annotation`, of the manifest.
     pub annotations: BTreeMap<String, String>,
+    /// `--cache-from`: directories with results of other stores.
+    pub cache_from: Vec<PathBuf>,
+    /// `--cache-to`: directories that results go to.
+    pub cache_to: Vec<CacheTo>,
     /// Whether to say why each step ran.
     pub explain: bool,
     /// What is built anew.
@@ -95,7 +100,13 @@ pub struct Surroundings {
 
 impl Default for Surroundings {
     fn default() -> Self {
-        Self { network: Network::Host, hosts: Vec::new(), shm_size: 64 << 20, limits: Vec::new(), allow_insecure: false }
+        Self {
+            network: Network::Host,
+            hosts: Vec::new(),
+            shm_size: 64 << 20,
+            limits: Vec::new(),
+            allow_insecure: false,
+        }
     }
 }
 

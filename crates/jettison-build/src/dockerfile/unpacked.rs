@@ -136,7 +136,9 @@ impl Unpacker {
         let Some((layer, below)) = stack.layers.split_last() else { return Ok(None) };
         match layer {
             Layer::Changes(_) => Ok(None),
-            Layer::Directories(made) => Ok(Some(Arc::new(made.iter().map(super::stack::MadeDirectory::entry).collect()))),
+            Layer::Directories(made) => {
+                Ok(Some(Arc::new(made.iter().map(super::stack::MadeDirectory::entry).collect())))
+            }
             Layer::Copied { selection, placed } => {
                 if let Some(entries) = lock(&self.placed).get(placed) {
                     return Ok(Some(Arc::clone(entries)));

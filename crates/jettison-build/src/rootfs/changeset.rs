@@ -26,7 +26,21 @@ pub(super) fn unpack<R: Read>(
     if store.memo_get::<bool>(&refused)? == Some(true) {
         return Err(Obstacle::NotAlone);
     }
-    let unpacked = store.snapshot_or(&key, |dir| {
+    let unpacked = unpack_as(store, &key, is_lowest, open);
+    if let Err(Obstacle::NotAlone) = unpacked {
+        store.memo_put(&refused, &true, &[])?;
+    }
+    unpacked
+}
+
+/// Unpacks a layer that `open` opens as the snapshot with this key.
+pub(super) fn unpack_as<R: Read>(
+    store: &Store,
+    key: &CacheKey,
+    is_lowest: bool,
+    open: impl FnOnce() -> Result<R, BuildError>,
+) -> Result<Snapshot, Obstacle> {
+    store.snapshot_or(key, |dir| {
         let mut blob = open()?;
         let mut tar = read_layer(&mut blob)?;
         let mut changes =
@@ -39,11 +53,7 @@ pub(super) fn unpack<R: Read>(
         // The digest is known to be right only when the last byte was seen.
         io::copy(&mut blob, &mut io::sink())?;
         Ok(())
-    });
-    if let Err(Obstacle::NotAlone) = unpacked {
-        store.memo_put(&refused, &true, &[])?;
-    }
-    unpacked
+    })
 }
 
 /// A layer that is being written.

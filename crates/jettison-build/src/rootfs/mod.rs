@@ -70,6 +70,18 @@ pub fn of_layer(store: &Store, layer: &MadeLayer) -> Result<Snapshot, BuildError
     .context(&layer.created_by)
 }
 
+/// A directory with the layer that `open` opens, under a key of the caller's.
+pub fn of_changeset<R: Read>(
+    store: &Store,
+    key: &CacheKey,
+    open: impl FnOnce() -> Result<R, BuildError>,
+) -> Result<Snapshot, BuildError> {
+    changeset::unpack_as(store, key, false, open).map_err(|obstacle| match obstacle {
+        Obstacle::NotAlone => BuildError::new("the layer makes no sense by itself"),
+        Obstacle::Error(error) => error,
+    })
+}
+
 /// The root file system of an image. It is there as long as somebody has this.
 pub struct Unpacked {
     /// The directories for an overlay, the topmost first.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jettison_build::build::directory_name;
 use jettison_build::dockerfile::context::{Context as BuildContext, DockerfileAt, Location, NamedContext};
+use jettison_build::dockerfile::exchange::CacheTo;
 use jettison_build::dockerfile::outline;
 use jettison_build::dockerfile::place::Source;
 use jettison_build::dockerfile::request::{BuildRequest, Network, NoCache, Substitute, Surroundings};
@@ -218,6 +219,8 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
         ssh: agents(&flags.ssh, session)?,
         labels: args.label.iter().cloned().collect(),
         annotations: flags.annotation.iter().cloned().collect(),
+        cache_from: flags.cache_from.iter().map(|text| cache(text, "src").map(|to| to.directory)).collect::<Result<_, _>>()?,
+        cache_to: flags.cache_to.iter().map(|text| cache(text, "dest")).collect::<Result<_, _>>()?,
         explain: flags.explain_cache,
         no_cache: match (flags.no_cache, flags.no_cache_filter.as_slice()) {
             (true, _) => NoCache::All,
@@ -330,6 +333,26 @@ fn secrets(given: &[String], session: &Session<'_>) -> Result<BTreeMap<String, S
         secrets.insert(id, Secret::new(content));
     }
     Ok(secrets)
+}
+
+/// `type=local,src=DIR`, or `type=local,dest=DIR[,mode=min|max]`; a directory alone is short for it.
+fn cache(text: &str, place: &str) -> Result<CacheTo, BuildError> {
+    let wrong = |why: &str| BuildError::new(format!("the cache `{text}`: {why}")).hint(format!("write type=local,{place}=DIR"));
+    let (mut directory, mut all) = (None, false);
+    if !text.contains('=') && !text.is_empty() {
+        return Ok(CacheTo { directory: text.into(), all });
+    }
+    for field in text.split(',') {
+        match field.split_once('=') {
+            Some(("type", "local")) => {}
+            Some(("type", other)) => return Err(wrong(&format!("there is no type `{other}` yet"))),
+            Some((key, path)) if key == place && !path.is_empty() => directory = Some(PathBuf::from(path)),
+            Some(("mode", "max")) if place == "dest" => all = true,
+            Some(("mode", "min")) if place == "dest" => all = false,
+            _ => return Err(wrong(&format!("it knows no `{field}`"))),
+        }
+    }
+    directory.map(|directory| CacheTo { directory, all }).ok_or_else(|| wrong("it names no directory"))
 }
 
 /// `--ssh ID[=SOCKET]`.

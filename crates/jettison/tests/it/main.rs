@@ -5,6 +5,7 @@
 mod building;
 mod command_line;
 mod copying;
+mod dockerfile;
 mod fixture;
 mod native;
 mod outputs;

@@ -39,7 +39,8 @@ impl Lowering<'_> {
         let at = At { instruction: head, words: &words, escape: request.source.dockerfile.escape() };
         let name = at.word(&stage.from.image, &self.globals)?;
         if name.is_empty() {
-            let hint = "give the argument a default, `ARG name=value` above the first `FROM`, or a value with --build-arg";
+            let hint =
+                "give the argument a default, `ARG name=value` above the first `FROM`, or a value with --build-arg";
             return Err(place.error(format!("`{}` comes to nothing", stage.from.image), Some(hint.to_owned())));
         }
         let platform = match &stage.from.platform {
@@ -64,7 +65,8 @@ impl Lowering<'_> {
         };
         let expressions = std::mem::take(&mut state.config.on_build);
         let triggers = triggers(&place, &expressions)?;
-        let on_files = triggers.iter().map(|(trigger, _)| trigger).chain(body).filter(|other| works_on_files(&other.kind));
+        let on_files =
+            triggers.iter().map(|(trigger, _)| trigger).chain(body).filter(|other| works_on_files(&other.kind));
         state.progress.0 = on_files.count() + state.progress.1;
         if let (Some(base), 1) = (&state.base, state.progress.1) {
             let (digest, name) = (base.digest, base.name.clone());
@@ -226,9 +228,12 @@ impl Lowering<'_> {
                 let names = self.request.source.dockerfile.stages().iter().filter_map(|stage| stage.name.as_deref());
                 let near = stages::similar(&name.to_lowercase(), names);
                 let near = near.map(|near| format!("did you mean the stage `{near}`?"));
-                let later = self.request.source.dockerfile.stage(name).map(|_| {
-                    format!("the stage `{name}` is not made yet: only a stage further up can be named")
-                });
+                let later = self
+                    .request
+                    .source
+                    .dockerfile
+                    .stage(name)
+                    .map(|_| format!("the stage `{name}` is not made yet: only a stage further up can be named"));
                 let near = later.or(near);
                 let base = self.bases.find(name, platform).map_err(|error| {
                     let hint = near.or_else(|| error.hint_text().map(str::to_owned));

@@ -17,9 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use jettison_dockerfile::{
-    Environment, Escape, Expander, Instruction, InstructionKind, Word, instruction::Onbuild,
-};
+use jettison_dockerfile::{Environment, Escape, Expander, Instruction, InstructionKind, Word, instruction::Onbuild};
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{Operation, StageGraph, StepId};
 use jettison_oci::registry::Registry;

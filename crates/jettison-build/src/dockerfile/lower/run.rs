@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use jettison_dockerfile::instruction::{Mount, MountKind, Network as Written, Run, Script, Security, Sharing as Shared};
+use jettison_dockerfile::instruction::{
+    Mount, MountKind, Network as Written, Run, Script, Security, Sharing as Shared,
+};
 use jettison_engine::graph::StepId;
 use jettison_engine::store::Sharing;
 

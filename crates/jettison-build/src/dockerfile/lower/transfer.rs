@@ -211,7 +211,11 @@ impl Lowering<'_> {
     /// The step that a layer stands on that stands alone.
     fn nothing(&mut self, place: &super::super::place::Place) -> jettison_engine::graph::StepId {
         let (store, place) = (Arc::clone(self.job.store), place.clone());
-        self.graph.add("FROM scratch", &[], super::super::steps::base::BaseStep { manifest: None, origin: None, store, place })
+        self.graph.add(
+            "FROM scratch",
+            &[],
+            super::super::steps::base::BaseStep { manifest: None, origin: None, store, place },
+        )
     }
 }
 
@@ -244,7 +248,9 @@ fn said(at: At<'_>, request: &Request, sources: &[String]) -> String {
     if let Some(chown) = &request.chown {
         said.push_str(&format!(" --chown={chown}"));
     }
-    if let Some(chmod) = at.instruction.flags.iter().find(|flag| flag.name == "chmod").and_then(|flag| flag.value.as_ref()) {
+    if let Some(chmod) =
+        at.instruction.flags.iter().find(|flag| flag.name == "chmod").and_then(|flag| flag.value.as_ref())
+    {
         said.push_str(&format!(" --chmod={chmod}"));
     }
     for exclude in &request.excludes {

@@ -50,7 +50,9 @@ impl Operation for SelectStep {
         for source in sources {
             key = match source {
                 super::super::copy::Source::Path(path) => key.field("source", path),
-                super::super::copy::Source::Inline { name, content } => key.field("name", name).field("content", content),
+                super::super::copy::Source::Inline { name, content } => {
+                    key.field("name", name).field("content", content)
+                }
                 // Nothing is fetched for a copy out of a stage.
                 super::super::copy::Source::Fetched { path, .. } => key.field("fetched", path),
             };

@@ -62,7 +62,8 @@ impl Operation for ExportStep {
         let made = super::parent(inputs)?;
         let Some(layer) = made.layer() else { return Output::new(&None::<Exported>) };
         // The same layer on top of something else is the same blob.
-        let key = CacheKey::builder("dockerfile/exported/2").input("layer", layer.key()).input("how", self.key()).finish();
+        let key =
+            CacheKey::builder("dockerfile/exported/2").input("layer", layer.key()).input("how", self.key()).finish();
         let store = context.store();
         let exported = store.memo_or::<Exported, BuildError>(&key, || {
             let exported = self.pack(context, &made)?;
@@ -123,13 +124,17 @@ fn check(context: &Context<'_>) -> Result<(), BuildError> {
 }
 
 /// Writes one change of a program.
-fn push<W: std::io::Write>(
+pub fn push<W: std::io::Write>(
     writer: &mut ChangesetWriter<'_, W>,
     change: Change,
     collector: &mut Collector,
 ) -> Result<(), BuildError> {
     let Change { path, kind, mode, uid, gid, mtime, xattrs } = change;
-    let entry = |node| Entry { mtime: Some(mtime.seconds), xattrs: xattrs.clone(), ..Entry::new(path.clone(), mode, (uid, gid), node) };
+    let entry = |node| Entry {
+        mtime: Some(mtime.seconds),
+        xattrs: xattrs.clone(),
+        ..Entry::new(path.clone(), mode, (uid, gid), node)
+    };
     match kind {
         ChangeKind::Directory { opaque } => {
             writer.push(&entry(Node::Directory))?;
@@ -143,8 +148,7 @@ fn push<W: std::io::Write>(
                 content.open().map_err(io::Error::other)?.read_to_end(&mut bytes)?;
                 Ok(bytes)
             });
-            let attributes =
-                Attributes { path: &path, mode, uid, gid, mtime: Some(mtime.seconds), xattrs: &xattrs };
+            let attributes = Attributes { path: &path, mode, uid, gid, mtime: Some(mtime.seconds), xattrs: &xattrs };
             writer.push_file(attributes, content.len(), content.open()?)?;
         }
         ChangeKind::Symlink(target) => writer.push(&entry(Node::Symlink(target)))?,

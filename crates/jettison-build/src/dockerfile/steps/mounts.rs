@@ -208,7 +208,9 @@ impl Mounted {
         let content = unpacked.as_ref().map(|unpacked| (&*unpacked.view, path.as_ref()));
         let new = NewCache { content, mode, uid, gid };
         let cache = unpacker.store().cache_mount(id, sharing, new);
-        cache.map_err(|error| BuildError::with_hint(error.to_string(), error.hint())).context(format!("the cache `{id}`"))
+        cache
+            .map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))
+            .context(format!("the cache `{id}`"))
     }
 }
 

@@ -8,7 +8,7 @@ use jettison_engine::view::{FileKind, View};
 use jettison_tree::TreePath;
 
 use super::super::place::Place;
-use super::super::stack::{Layer, MadeDirectory, Made};
+use super::super::stack::{Layer, Made, MadeDirectory};
 use super::super::unpacked::Unpacker;
 use super::{output, parent};
 use crate::error::BuildError;

@@ -1,0 +1,74 @@
+//! Which way is taken, and what is asked of a file without building it.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use super::Site;
+
+fn first_line(said: &str) -> &str {
+    said.lines().next().unwrap_or_default()
+}
+
+#[test]
+fn a_dockerfile_is_taken_unless_settings_say_otherwise() {
+    let site = Site::new();
+    site.dockerfile("FROM base\n");
+    let built = site.build(&[]);
+    assert!(first_line(&built.stderr).contains("by its Dockerfile (Dockerfile is there; --native"), "{}", built.stderr);
+    built.ok();
+    site.file("jettison.toml", "port = 8000\n");
+    let native = site.build(&["--no-verify"]);
+    let said = first_line(&native.stderr);
+    assert!(said.contains("from its Python project, as jettison.toml says; the Dockerfile there is not used"), "{said}");
+    let named = site.context.join("Dockerfile");
+    let built = site.build(&["-f", named.to_str().unwrap()]);
+    assert!(first_line(&built.stderr).contains("(-f names it)"), "{}", built.stderr);
+    built.ok();
+    let native = site.build(&["--native"]);
+    assert!(first_line(&native.stderr).contains("(--native); the Dockerfile there is not used"), "{}", native.stderr);
+}
+
+#[test]
+fn a_dockerfile_and_a_context_may_come_over_standard_input() {
+    let site = Site::new();
+    site.file("greeting", "hello\n");
+    let feed = |flags: &[&str], context: Option<&str>| {
+        let mut command = site.user.command(&["build", "--offline", "-q"]);
+        match context {
+            Some(context) => command.arg(context),
+            None => command.arg(&site.context),
+        };
+        let mut child = command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(b"FROM base\nRUN echo from stdin\n").unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let both = [feed(&["-f", "-"], None), feed(&[], Some("-"))];
+    for output in &both {
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    assert_eq!(both[0].stdout, both[1].stdout);
+    let output = feed(&["-f", "-"], Some("-"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot both be standard input"));
+}
+
+#[test]
+fn a_file_can_be_asked_what_it_takes() {
+    let site = Site::new();
+    site.dockerfile(
+        "# VERSION of what is built\nARG VERSION=1\nFROM base AS one\nRUN --mount=type=secret,id=key,required true\n\
+         # two is the one to take\nFROM one AS two\nARG VERSION\n",
+    );
+    let text = site.build(&["--call=targets"]).ok();
+    assert_eq!(text, "one\ntwo (default)  is the one to take\n");
+    let text = site.build(&["--call=outline", "--build-arg", "VERSION=2"]).ok();
+    assert_eq!(text, "TARGET two\n  is the one to take\nARG    VERSION=2  of what is built\nSECRET key (required)\n");
+    let json = site.build(&["--print=outline,format=json", "--target", "one"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["name"], &json["args"][0]["name"]), (&"one".into(), &"VERSION".into()));
+    assert!(site.build(&["--call=other"]).failed().1.contains("there is no `other`"));
+    assert_eq!(site.build(&["--check"]).ok(), "no problem was found\n");
+    site.dockerfile("FROM base\nRUM true\n");
+    let checked = site.build(&["--check"]);
+    assert_eq!(checked.code, 1);
+    assert!(checked.stdout.contains("Dockerfile:2:1: unknown instruction `RUM`\n    2 | RUM true"), "{}", checked.stdout);
+}
