@@ -27,7 +27,8 @@
 //! Namespaces (user when not root, mount, PID, network, IPC, UTS, cgroup), the capabilities that Docker leaves to root
 //! in a container and none for anybody else, `no_new_privs`, a seccomp filter after Docker's default profile
 //! (`seccomp`), masked and read-only paths in `/proc` and `/sys` as Docker has them, a fresh `/dev`. Memory and CPU are
-//! not limited, but by [`Limit`]s. This needs Linux 5.12.
+//! not limited, but by [`Limit`]s; where memory runs out, what is in a sandbox is the first that the kernel kills
+//! ([`Running::memory_ran_out`]). This needs Linux 5.12.
 
 mod control;
 mod error;

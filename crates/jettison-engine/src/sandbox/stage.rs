@@ -104,6 +104,8 @@ fn serve(request: Request, fds: Vec<OwnedFd>, control: OwnedFd, status: &OwnedFd
             let [spec, stdin, stdout, stderr] = <[OwnedFd; 4]>::try_from(fds)
                 .map_err(|_| Failure::new(At::SetUp("receive what to run".into()), Errno::BADMSG))?;
             let run: Run = from_file(spec).map_err(Failure::to("read what to run"))?;
+            // Where memory runs out the kernel takes the sandbox, and not the build (proc_pid_oom_score_adj(5)).
+            let _ = fs::write("/proc/self/oom_score_adj", "1000");
             enter_user_namespace(run.ids, &control, status)?;
             enter_namespaces(run.spec.network)?;
             // SAFETY: this process has one thread, so that its copy can do whatever it could.

@@ -10,9 +10,11 @@
 //! Nothing in them is ever part of a key or an image. They are pruned like everything else, by when they were last used,
 //! but never while somebody has one.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use jettison_tree::{Entry, Node, TreePath};
 use rustix::fs::{FlockOperation, flock};
@@ -36,7 +38,7 @@ const INFO: &str = "cache.json";
 const LOCK: &str = "lock";
 
 /// Who may have a cache at once (Dockerfile reference, `RUN --mount=type=cache`, `sharing`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sharing {
     /// Any number.
@@ -60,11 +62,22 @@ pub struct NewCache<'a> {
     pub gid: u32,
 }
 
-/// A cache that somebody has. It is given back when this is dropped.
-#[derive(Debug)]
+/// A cache that a step asks for.
+#[derive(Debug, Clone, Copy)]
+pub struct CacheRequest<'a> {
+    /// Its name.
+    pub id: &'a str,
+    /// Who else may have it.
+    pub sharing: Sharing,
+    /// What it is when it is first used.
+    pub new: NewCache<'a>,
+}
+
+/// A cache that somebody has. It is given back when all copies of this are dropped.
+#[derive(Debug, Clone)]
 pub struct CacheMount {
     path: PathBuf,
-    _lock: File,
+    _lock: Arc<File>,
 }
 
 impl CacheMount {
@@ -128,6 +141,26 @@ impl CacheError {
 }
 
 impl Store {
+    /// The caches that a step asks for, in the order of the requests. Waits for others where their sharing says so.
+    ///
+    /// All of a step are asked for at once: they are taken in the order of their names, so that of two steps with the
+    /// same caches one goes first, and a name that is asked for twice is taken once, with as few others as any of its
+    /// requests wants. Who holds a cache and asks for another may wait for ever.
+    pub fn cache_mounts(&self, requests: &[CacheRequest<'_>]) -> Result<Vec<CacheMount>, CacheError> {
+        let mut by_name: BTreeMap<&str, CacheRequest<'_>> = BTreeMap::new();
+        for request in requests {
+            let known = by_name.entry(request.id).or_insert(*request);
+            known.sharing = known.sharing.max(request.sharing);
+            if known.new.content.is_none() && request.new.content.is_some() {
+                known.new = request.new;
+            }
+        }
+        let take = |request: CacheRequest<'_>| self.cache_mount(request.id, request.sharing, request.new);
+        let taken = by_name.into_iter().map(|(id, request)| Ok((id, take(request)?)));
+        let taken = taken.collect::<Result<BTreeMap<_, _>, CacheError>>()?;
+        Ok(requests.iter().filter_map(|request| taken.get(request.id).cloned()).collect())
+    }
+
     /// The cache called `id`, made as `new` says where there is none. Waits for others where `sharing` says so.
     pub fn cache_mount(&self, id: &str, sharing: Sharing, new: NewCache<'_>) -> Result<CacheMount, CacheError> {
         if id.len() > NAME_LIMIT {
@@ -143,7 +176,7 @@ impl Store {
             let key = key(id, number);
             let directory = self.existing_cache(&key, &Info { id: id.to_owned(), number }, new)?;
             match lock(&directory, operation) {
-                Ok(Some(lock)) => return Ok(CacheMount { path: directory.join(DATA), _lock: lock }),
+                Ok(Some(lock)) => return Ok(CacheMount { path: directory.join(DATA), _lock: Arc::new(lock) }),
                 // It was pruned before we had the lock.
                 Ok(None) => self.forget(Kind::Cache, key.as_bytes())?,
                 Err(Errno::AGAIN) => number += 1,

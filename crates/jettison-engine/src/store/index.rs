@@ -104,10 +104,13 @@ fn create(index: &mut Connection) -> rusqlite::Result<i64> {
     Ok(FORMAT)
 }
 
-/// The row of this boot of the machine. Where the kernel does not say, all boots are one, and only lengths are checked.
-pub(super) fn this_boot(index: &Connection) -> rusqlite::Result<i64> {
-    let name = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let name = name.trim();
+/// The name of this boot of the machine. Where the kernel does not say, all boots are one, and only lengths are checked.
+pub(super) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+/// The row of the boot with this name.
+pub(super) fn boot(index: &Connection, name: &str) -> rusqlite::Result<i64> {
     let known = || index.query_row("SELECT id FROM boot WHERE name = ?", [name], |row| row.get(0)).optional();
     if let Some(id) = known()? {
         return Ok(id);

@@ -14,9 +14,10 @@
 //! 2. Blobs come in by [`Store::put`], [`Store::writer`] or [`Store::adopt`].
 //! 3. Results of pure functions are kept by [`Store::memo_put`], [`Store::fragment_or`] and [`Store::snapshot_or`];
 //!    what a program changed, by [`Store::upper`].
-//! 4. Programs have directories of their own from [`Store::cache_mount`].
+//! 4. Programs have directories of their own from [`Store::cache_mounts`].
 //! 5. Images get names by [`Store::tag`].
-//! 6. [`Store::prune`] takes out what is old.
+//! 6. [`Store::settle`] sees to it that what took long outlives a restart of the machine.
+//! 7. [`Store::prune`] takes out what is old.
 //!
 //! # What survives a crash
 //!
@@ -28,8 +29,10 @@
 //! Nothing is synced to disk on the way: a cold build would spend seconds waiting for bytes that can all be had again.
 //! A power cut may therefore leave a file short, or of the right length with holes. Each row notes the length, and the
 //! boot in which the file was written; a file from an earlier boot is hashed again when it is first used, and then
-//! trusted (a snapshot, which has no digest, is made anew). The index itself is in WAL mode with `synchronous=NORMAL`:
-//! a power cut may lose the last transactions, never the database.
+//! trusted (a snapshot, which has no digest, is made anew). What programs made can take long to make again: when it is
+//! done, a build that kept such changes has all of it written to the disk, once ([`Store::settle`]), and from then on
+//! no boot matters. The index itself is in WAL mode with `synchronous=NORMAL`: a power cut may lose the last
+//! transactions, never the database.
 
 mod blob;
 mod cache_mount;
@@ -39,6 +42,7 @@ mod image;
 mod index;
 mod memo;
 mod prune;
+mod settle;
 mod snapshot;
 mod stat_cache;
 mod upper;
@@ -47,6 +51,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, SystemTime};
 
@@ -54,7 +59,7 @@ use rusqlite::Connection;
 use rustix::fs::{FlockOperation, flock};
 
 pub use blob::BlobWriter;
-pub use cache_mount::{CacheError, CacheInfo, CacheMount, NewCache, Sharing};
+pub use cache_mount::{CacheError, CacheInfo, CacheMount, CacheRequest, NewCache, Sharing};
 pub use error::StoreError;
 pub use image::NamedImage;
 pub use memo::Ref;
@@ -72,6 +77,8 @@ pub struct Store {
     index: Mutex<Connection>,
     /// The row of this boot in the index.
     boot: i64,
+    /// Whether something was kept that is worth waiting for the disk.
+    is_unsettled: AtomicBool,
     /// Held shared as long as the store is open.
     lock: Arc<File>,
 }
@@ -79,7 +86,11 @@ pub struct Store {
 impl Store {
     /// Opens the store in `root`, or makes it there with its parents, readable by its owner alone.
     pub fn open(root: impl AsRef<Path>) -> Result<Self, StoreError> {
-        let root = root.as_ref();
+        Self::open_in_boot(root.as_ref(), &index::boot_id())
+    }
+
+    /// As [`open`](Self::open), in a boot of the machine that has this name.
+    fn open_in_boot(root: &Path, boot_id: &str) -> Result<Self, StoreError> {
         let make = |path: &Path| {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(StoreError::io("create the directory", path))
@@ -94,8 +105,9 @@ impl Store {
         let tmp = root.join("tmp");
         lock_shared(&lock, &tmp).map_err(StoreError::io("lock", &lock_path))?;
         let index = index::open(&root)?;
-        let boot = index::this_boot(&index).map_err(StoreError::index(&root.join(index::FILE)))?;
-        Ok(Self { tmp, index: Mutex::new(index), boot, lock: Arc::new(lock), root })
+        let boot = index::boot(&index, boot_id).map_err(StoreError::index(&root.join(index::FILE)))?;
+        let is_unsettled = AtomicBool::new(false);
+        Ok(Self { tmp, index: Mutex::new(index), boot, is_unsettled, lock: Arc::new(lock), root })
     }
 
     /// Where it is: an absolute path without symbolic links.

@@ -83,8 +83,8 @@ impl Store {
         self.snapshot(key)?.ok_or_else(|| StoreError::io("find", &to)(io::ErrorKind::NotFound.into()))
     }
 
-    /// A snapshot that was made since the machine was last started. Any other has no digest to be checked by: it is
-    /// forgotten.
+    /// A snapshot that was made since the machine was last started, or is known to have reached the disk. Any other has
+    /// no digest to be checked by: it is forgotten.
     pub(super) fn checked_snapshot(&self, id: &[u8; 32]) -> Result<Option<Snapshot>, StoreError> {
         let Some(item) = self.item(Kind::Snapshot, id)? else { return Ok(None) };
         let directory = self.kind_path(Kind::Snapshot, id);

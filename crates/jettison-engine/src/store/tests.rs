@@ -168,6 +168,46 @@ fn snapshots_are_whole_or_not_there() {
     assert!(!snapshot.path.join("d").exists() && tmp_is_empty(&store), "the new one took its place");
 }
 
+/// As if a program had left a file in its upper directory.
+fn keep_step(store: &Store, key: &CacheKey) {
+    let upper = store.upper().unwrap();
+    for part in ["upper", "work", "points"] {
+        fs::create_dir(upper.path().join(part)).unwrap();
+    }
+    fs::write(upper.path().join("upper/made"), "slowly").unwrap();
+    let below = crate::view::View::open([store.tmp()]).unwrap();
+    upper.keep(key, &below, (0, 0)).unwrap();
+}
+
+#[test]
+fn what_is_settled_outlives_the_boot() {
+    let dir = tempfile::tempdir().unwrap();
+    let in_boot = |name| Store::open_in_boot(&dir.path().join("store"), name).unwrap();
+    let store = in_boot("first");
+    store.snapshot_or::<StoreError>(&key(1), |_| Ok(())).unwrap();
+    store.put_bytes(b"blob").unwrap();
+    assert_eq!(store.settle().unwrap(), 0, "nothing that would be worth the time");
+    keep_step(&store, &key(2));
+    assert_eq!((store.settle().unwrap(), store.settle().unwrap()), (3, 0));
+    keep_step(&store, &key(3));
+    drop(store);
+
+    let store = in_boot("second");
+    let made = |n| store.snapshot(&key(n)).unwrap().map(|snapshot| fs::read_to_string(snapshot.path.join("made")).ok());
+    assert_eq!([made(1), made(2), made(3)], [Some(None), Some(Some("slowly".to_owned())), None]);
+    keep_step(&store, &key(3));
+    assert_eq!(store.settle().unwrap(), 1);
+    drop(store);
+
+    // What one process did not get round to, the next in the same boot does.
+    keep_step(&in_boot("third"), &key(4));
+    let store = in_boot("third");
+    keep_step(&store, &key(5));
+    assert_eq!(store.settle().unwrap(), 2);
+    let store = in_boot("fourth");
+    assert!((2..=5).all(|n| store.snapshot(&key(n)).unwrap().is_some()));
+}
+
 #[test]
 fn unchanged_files_are_known_and_racy_ones_are_not() {
     let (dir, store) = store();

@@ -53,7 +53,9 @@ impl UpperDir<'_> {
         let single = (mode == Mode::SingleId).then_some((below, user));
         let mut survey = Survey { dir, owners: Vec::new(), bytes: 0, single };
         survey.run().map_err(|e| StoreError::io("read", tree.join(&e.path))(e.source))?;
-        self.store.adopt_snapshot(key, &self.scratch, &survey.owners, survey.bytes)
+        let snapshot = self.store.adopt_snapshot(key, &self.scratch, &survey.owners, survey.bytes)?;
+        self.store.kept_what_takes_long();
+        Ok(snapshot)
     }
 
     /// Where it is.
