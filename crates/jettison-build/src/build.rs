@@ -41,6 +41,7 @@ use crate::bytecode;
 use crate::choices;
 use crate::distributions::{self, Before};
 use crate::error::BuildError;
+use crate::git::GitRoom;
 use crate::image::{self, Launch};
 use crate::index::Indexes;
 use crate::interpreter::{Interpreter, Machine as Target};
@@ -330,10 +331,17 @@ impl Flow<'_> {
             true => base.root(job)?,
             false => base::native_root(&choosing, &source, &base.interpreter)?,
         };
+        let native_archives = match native {
+            true => None,
+            false => Some(archives.of_machine(Target::of_linux(&job.machine.machine)?)),
+        };
+        let below = native.then_some(&base.packages);
+        let git = GitRoom::new(job, native_archives.as_ref().unwrap_or(&archives), below, &tools_root);
         let resolver = Resolver {
             interpreter: &base.interpreter,
             rootfs: &tools_root,
             indexes: &indexes,
+            git: &git,
             extras: settings.extras.as_deref().unwrap_or_default(),
             groups: settings.groups.as_deref().unwrap_or_default(),
             uv: request.uv.as_deref(),
@@ -354,6 +362,7 @@ impl Flow<'_> {
             resolver: &resolver,
             asked: settings.build_packages.as_ref().unwrap_or(&no_builds),
             locked_only: request.locked,
+            git: &git,
             epoch: self.epoch(),
         };
         let tools_before = kept(&before.builder);

@@ -15,6 +15,7 @@ use jettison_python::{NormalizedName, Tags, simple};
 
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
+use crate::git::GitRoom;
 use crate::index::{Indexes, page};
 use crate::job::Job;
 use crate::lockfile::{LockedPackages, LockedSdist};
@@ -83,7 +84,7 @@ pub fn install(
         fetch_all(job, &wanted)?;
         let (mut ready, mut environments) = (Vec::new(), Vec::new());
         for (one, file) in &chosen {
-            let file = make_ready(job, one, file.as_ref(), scratch.path())?;
+            let file = make_ready(job, builder.git, one, file.as_ref(), scratch.path())?;
             if let Ready::Source(source) = &file {
                 let environment = builder.environment(one.name.as_str(), source.clone(), locked_build(one))?;
                 environments.push((one.name.as_str(), environment));
@@ -241,6 +242,7 @@ fn on_index(
 
 fn make_ready(
     job: &Job<'_>,
+    room: &GitRoom<'_>,
     one: &Locked,
     chosen: Option<&Chosen>,
     scratch: &std::path::Path,
@@ -248,7 +250,7 @@ fn make_ready(
     let Some(Chosen { artifact, subdirectory, .. }) = chosen else {
         return Ok(Ready::Source(match &one.source {
             LockedSource::Directory { path, .. } => Source::directory(path, None)?,
-            LockedSource::Git(git) => Source::git(job, git, &scratch.join(one.name.as_str()))?,
+            LockedSource::Git(git) => Source::git(job, room, git, &scratch.join(one.name.as_str()))?,
             _ => return Err(BuildError::new(format!("nothing says where {} is", one.name))),
         }));
     };

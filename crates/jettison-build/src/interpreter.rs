@@ -108,6 +108,15 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// The machine that Linux gives this name: `x86_64`, `aarch64`.
+    pub fn of_linux(name: &str) -> Result<Self, BuildError> {
+        match name {
+            "x86_64" => Self::of_oci("amd64"),
+            "aarch64" => Self::of_oci("arm64"),
+            other => Self::of_oci(other),
+        }
+    }
+
     /// The machine of an OCI architecture.
     pub fn of_oci(architecture: &str) -> Result<Self, BuildError> {
         match architecture {

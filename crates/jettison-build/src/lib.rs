@@ -2,7 +2,7 @@
 //!
 //! - What goes in: [`settings`], [`lockfile`], [`machine`] (the environment, as a value).
 //! - What an image stands on: [`base`], from the [`archive`] of Debian by way of [`choose`], from an interpreter's archive, from an image.
-//! - What goes on top: [`resolve`] and [`index`] say which [`distributions`], [`sdist`] builds what has no wheel, [`unpack`] makes
+//! - What goes on top: [`resolve`] and [`index`] say which [`distributions`], [`git`] fetches what is in repositories, [`sdist`] builds what has no wheel, [`unpack`] makes
 //!   a [`part`] of each, [`link`] and [`system`] find what the loader would miss, [`application`] is the project itself.
 //! - What people have already: [`dockerfile`] builds what a Dockerfile says, on the same graph.
 //! - What comes out: [`layers`], [`bytecode`], [`image`], [`mod@verify`], [`report`]; [`output`], [`images`] and [`run`] for afterwards.
@@ -20,6 +20,7 @@ pub mod distributions;
 pub mod dockerfile;
 mod error;
 pub mod fetch;
+pub mod git;
 pub mod image;
 pub mod images;
 pub mod index;

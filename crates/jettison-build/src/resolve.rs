@@ -23,6 +23,7 @@ use jettison_tree::{Digest, TreePath};
 use crate::base::Roots;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
+use crate::git::{self, GitRoom};
 use crate::index::{Indexes, page};
 use crate::interpreter::Interpreter;
 use crate::job::{Job, Progress};
@@ -49,6 +50,31 @@ const UV: [(&str, &str, &str); 2] = [
 /// The lock that a resolution leaves beside the project.
 pub const PYLOCK: &str = "pylock.toml";
 
+/// What uv says where it needs git and finds none.
+const NO_GIT: &str = "Git executable not found";
+
+/// What uv is asked.
+struct Question<'a> {
+    /// Where it runs.
+    directory: &'a Path,
+    /// The files with requirements.
+    sources: &'a [String],
+    /// Flags.
+    options: &'a [String],
+    /// A lock whose versions are kept as far as that is possible.
+    previous: Option<PathBuf>,
+    /// Directories and pages with distributions.
+    find_links: Vec<String>,
+    /// Git repositories that are named.
+    repositories: Vec<String>,
+}
+
+impl<'a> Question<'a> {
+    fn new(directory: &'a Path, sources: &'a [String]) -> Self {
+        Self { directory, sources, options: &[], previous: None, find_links: Vec::new(), repositories: Vec::new() }
+    }
+}
+
 /// How to resolve.
 pub struct Resolver<'a> {
     /// The interpreter of the image.
@@ -57,6 +83,8 @@ pub struct Resolver<'a> {
     pub rootfs: &'a Roots,
     /// Where distributions come from.
     pub indexes: &'a Indexes,
+    /// What fetches distributions from repositories.
+    pub git: &'a GitRoom<'a>,
     /// Extras of the project.
     pub extras: &'a [String],
     /// Dependency groups.
@@ -118,7 +146,16 @@ impl Resolver<'_> {
         self.extras.iter().for_each(|extra| options.extend(["--extra".to_owned(), extra.clone()]));
         self.groups.iter().for_each(|group| options.extend(["--group".to_owned(), group.clone()]));
         let find_links = requirements.iter().flat_map(|file| file.options.find_links.iter().cloned()).collect();
-        let text = self.compile(job, &progress, &project.root, &sources, &options, previous, find_links)?;
+        let repositories = git::repositories(project, requirements.as_ref());
+        let question = Question {
+            directory: &project.root,
+            sources: &sources,
+            options: &options,
+            previous,
+            find_links,
+            repositories,
+        };
+        let text = self.compile(job, &progress, question)?;
         drop(progress);
         let text = inputs::mark(&text, inputs);
         let path = project.root.join(PYLOCK);
@@ -134,23 +171,14 @@ impl Resolver<'_> {
         let scratch = job.store.scratch()?;
         std::fs::write(scratch.path().join("requirements.in"), requirements.join("\n") + "\n")?;
         let text = self
-            .compile(job, &progress, scratch.path(), &["requirements.in".to_owned()], &[], None, Vec::new())
+            .compile(job, &progress, Question::new(scratch.path(), &["requirements.in".to_owned()]))
             .context(format!("building {name} needs {}", requirements.join(", ")))?;
         Ok(Lock::parse_pylock(PYLOCK, &text, scratch.path())?)
     }
 
-    /// Runs `uv pip compile` in `directory`, and returns the lock that it writes.
-    #[expect(clippy::too_many_arguments, reason = "each is a part of one command line")]
-    fn compile(
-        &self,
-        job: &Job<'_>,
-        progress: &Progress<'_>,
-        directory: &Path,
-        sources: &[String],
-        options: &[String],
-        previous: Option<PathBuf>,
-        find_links: Vec<String>,
-    ) -> Result<String, BuildError> {
+    /// Runs `uv pip compile`, and returns the lock that it writes.
+    fn compile(&self, job: &Job<'_>, progress: &Progress<'_>, question: Question<'_>) -> Result<String, BuildError> {
+        let Question { directory, sources, options, previous, find_links, repositories } = question;
         let scratch = job.store.scratch()?;
         let out = scratch.path().join("out");
         let cache = job.store.root().join("uv-cache");
@@ -208,13 +236,26 @@ impl Resolver<'_> {
             let link = Path::new(link).canonicalize().context(link)?;
             mounts.push(bind(&link, &link, true));
         }
-        let (env, more) = environment(job);
+        let (env, more) = environment(job, &repositories, scratch.path())?;
         mounts.extend(more);
         let network = !job.http.options().offline;
         let cwd = directory.to_owned();
         // It prints the lock that it writes.
-        let tool = Tool { lower: root.paths.clone(), upper: None, argv, env, cwd, mounts, network, quiet: true };
-        let done = tool.run(|line| progress.log(line))?;
+        let run = |root: &Roots| {
+            let (lower, argv, env) = (root.paths.clone(), argv.clone(), env.clone());
+            let (cwd, mounts) = (cwd.clone(), mounts.clone());
+            let tool = Tool { lower, upper: None, argv, env, cwd, mounts, network, quiet: true };
+            tool.run(|line| progress.log(line))
+        };
+        if !repositories.is_empty() {
+            root = self.git.under(root, repositories.iter().any(|url| git::is_ssh(url)))?;
+        }
+        let mut done = run(&root)?;
+        if !done.status.success() && repositories.is_empty() && done.output.contains(NO_GIT) {
+            // What is asked for asks for it: only uv knows.
+            root = self.git.under(root, true)?;
+            done = run(&root)?;
+        }
         if !done.status.success() {
             return Err(failed(&done.output));
         }
@@ -275,45 +316,34 @@ fn pinned_uv(job: &Job<'_>, indexes: &Indexes) -> Result<Snapshot, BuildError> {
     rootfs::of_parts(job.store, [&part], &[])
 }
 
-/// What uv reads of the user's: its variables, its configuration, credentials, certificates.
-fn environment(job: &Job<'_>) -> (Vec<(String, String)>, Vec<Mount>) {
-    const HOME: &str = "/.jettison/home";
+/// What uv reads of the user's: its variables, its configuration, credentials, certificates, and what git reads.
+fn environment(
+    job: &Job<'_>,
+    repositories: &[String],
+    scratch: &Path,
+) -> Result<(Vec<(String, String)>, Vec<Mount>), BuildError> {
     let machine = job.machine;
-    let mut env = vec![
-        ("HOME".to_owned(), HOME.to_owned()),
-        ("PATH".to_owned(), "/usr/local/bin:/usr/bin:/bin".to_owned()),
-        ("LANG".to_owned(), "C.UTF-8".to_owned()),
-        ("UV_NO_PROGRESS".to_owned(), "1".to_owned()),
-    ];
+    let (mut env, mut mounts) = git::environment(machine, repositories, scratch)?;
+    env.push(("UV_NO_PROGRESS".to_owned(), "1".to_owned()));
     let passed = |name: &str| {
         let upper = name.to_uppercase();
-        (upper.starts_with("UV_") && upper != "UV_CACHE_DIR" && upper != "UV_PYTHON") || upper.ends_with("_PROXY")
+        upper.starts_with("UV_") && upper != "UV_CACHE_DIR" && upper != "UV_PYTHON"
     };
     env.extend(machine.vars.iter().filter(|(name, _)| passed(name)).map(|(name, value)| (name.clone(), value.clone())));
-    let mut mounts = Vec::new();
-    let mut give = |path: PathBuf, inside: &str| {
-        let there = path.exists();
-        if there && let Ok(path) = path.canonicalize() {
+    let mut give = |path: PathBuf, inside: String| {
+        if let Ok(path) = path.canonicalize() {
             mounts.push(bind(path, inside, true));
         }
-        there
     };
     if let Some(home) = &machine.home {
         let config = machine.var("XDG_CONFIG_HOME").map_or_else(|| home.join(".config"), PathBuf::from);
-        give(config.join("uv"), "/.jettison/home/.config/uv");
-        give(machine.var("NETRC").map_or_else(|| home.join(".netrc"), PathBuf::from), "/.jettison/home/.netrc");
+        give(config.join("uv"), format!("{}/.config/uv", git::HOME));
     }
-    give("/etc/uv".into(), "/etc/uv");
-    const BUNDLES: [&str; 3] =
-        ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    let bundle = machine.var("SSL_CERT_FILE").map(PathBuf::from).filter(|path| path.is_file());
-    let bundle = bundle.or_else(|| BUNDLES.iter().map(PathBuf::from).find(|path| path.is_file()));
-    if let Some(bundle) = bundle
-        && give(bundle, "/.jettison/certificates.pem")
-    {
-        env.push(("SSL_CERT_FILE".to_owned(), "/.jettison/certificates.pem".to_owned()));
+    give("/etc/uv".into(), "/etc/uv".to_owned());
+    if git::certificates(machine).is_some() {
+        env.push(("SSL_CERT_FILE".to_owned(), git::CERTIFICATES.to_owned()));
     }
-    (env, mounts)
+    Ok((env, mounts))
 }
 
 /// The outermost directory that a resolution may have to read: the repository that the project is part of.

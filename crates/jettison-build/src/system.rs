@@ -66,6 +66,18 @@ impl<'a> Archives<'a> {
         Ok(self.open.get_or_init(|| archive))
     }
 
+    /// What the base is, where it is none that Debian's packages fit.
+    pub fn not_debian(&self) -> Option<&str> {
+        self.other.as_deref()
+    }
+
+    /// The archive of the same suite for another machine.
+    pub fn of_machine(&self, machine: Machine) -> Self {
+        let open = std::sync::OnceLock::new();
+        let (mirrors, suite, other) = (self.mirrors.clone(), self.suite.clone(), self.other.clone());
+        Self { job: self.job, mirrors, suite, machine, open, other }
+    }
+
     /// Where its files are.
     pub fn mirrors(&self) -> &Mirrors {
         &self.mirrors

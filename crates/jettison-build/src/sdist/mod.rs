@@ -30,6 +30,7 @@ use crate::base::{Base, Roots};
 use crate::choose;
 use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
+use crate::git::GitRoom;
 use crate::job::Job;
 use crate::lockfile::{LockedPackages, LockedSdist, LockedWheel};
 use crate::part::entry_digest;
@@ -39,7 +40,8 @@ use crate::system::Archives;
 use crate::unpack::{UnpackWheel, WheelFile};
 
 use needs::Need;
-use room::{NOT_NEEDED, Packages, TOOLS};
+pub(crate) use room::Packages;
+use room::{NOT_NEEDED, TOOLS};
 use source::{BuildSystem, Source};
 use wheel::{BuildFault, BuildWheel};
 
@@ -62,6 +64,8 @@ pub struct Builder<'a> {
     pub asked: &'a BTreeMap<String, Vec<String>>,
     /// Refuse to choose.
     pub locked_only: bool,
+    /// What fetches sources from repositories.
+    pub git: &'a GitRoom<'a>,
     /// Seconds since 1970, for what a build stamps into its wheel.
     pub epoch: u64,
 }
@@ -246,12 +250,7 @@ impl Builder<'_> {
         }
     }
 
-    fn more_packages(
-        &self,
-        prepared: &mut Prepared,
-        tools: &LockedPackages,
-        output: &str,
-    ) -> Result<bool, BuildError> {
+    fn more_packages(&self, prepared: &mut Prepared, tools: &LockedPackages, output: &str) -> Result<bool, BuildError> {
         let missed = needs::missed(output);
         let mut packages: BTreeSet<String> = prepared.packages.roots.iter().cloned().collect();
         let before = packages.len();

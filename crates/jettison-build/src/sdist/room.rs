@@ -62,7 +62,7 @@ const LINKS: [(&str, &str); 4] =
 
 /// Packages that are unpacked into one directory.
 #[derive(Debug, Clone)]
-pub(super) struct Packages {
+pub(crate) struct Packages {
     /// Each with its digest; of two that have one path the first one's counts.
     packages: Arc<[LockedPackage]>,
     /// On how many threads. It changes nothing of the result.
@@ -70,7 +70,7 @@ pub(super) struct Packages {
 }
 
 impl Packages {
-    pub(super) fn new(packages: &[LockedPackage], threads: usize) -> Self {
+    pub(crate) fn new(packages: &[LockedPackage], threads: usize) -> Self {
         Self { packages: packages.into(), threads }
     }
 
@@ -87,7 +87,7 @@ impl Packages {
     }
 
     /// The directory, unpacked where it is not there yet.
-    pub(super) fn unpack(&self, store: &Store) -> Result<Snapshot, BuildError> {
+    pub(crate) fn unpack(&self, store: &Store) -> Result<Snapshot, BuildError> {
         let key = self.key();
         let clash = AtomicBool::new(false);
         let together = store.snapshot_or(&key, |dir| self.fill(store, dir, self.threads, &clash));

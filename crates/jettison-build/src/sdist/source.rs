@@ -2,16 +2,17 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use jettison_engine::CacheKey;
 use jettison_engine::store::Store;
+use jettison_http::redact;
 use jettison_python::lock::Git;
 use jettison_python::sdist::{Sdist, SdistFilename};
 use jettison_tree::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{BuildError, Context as _};
+use crate::git::{self, GitRoom};
 use crate::job::Job;
 
 /// What is never part of a source tree.
@@ -54,30 +55,28 @@ impl Source {
         Ok(Self { kind: Kind::Directory(path.to_owned()), subdirectory, digest: hasher.finish().0 })
     }
 
-    /// The commit of a repository, fetched with the `git` of this machine into the directory `into`.
-    pub fn git(job: &Job<'_>, git: &Git, into: &Path) -> Result<Self, BuildError> {
-        let progress = job.begin(&format!("fetch {}", jettison_http::redact(&git.url)));
-        let run = |arguments: &[&str]| -> Result<(), BuildError> {
-            let output = Command::new("git")
-                // A repository must not name a program to run as its transport.
-                .args(["-c", "protocol.ext.allow=never", "-c", "core.hooksPath=/dev/null"])
-                .args(arguments)
-                .env("GIT_TERMINAL_PROMPT", "0")
-                .output()
-                .map_err(|error| {
-                    BuildError::new(format!("`git` cannot be started: {error}"))
-                        .hint("install git, or lock a release of the distribution")
-                })?;
-            if output.status.success() {
-                return Ok(());
-            }
-            let said = String::from_utf8_lossy(&output.stderr);
-            Err(BuildError::new(format!("cannot fetch {}: {}", jettison_http::redact(&git.url), said.trim()))
-                .hint("is the repository there, and may this machine read it? git's own configuration is used"))
-        };
+    /// The commit of a repository with its submodules, fetched into the directory `into`, which is made.
+    pub fn git(job: &Job<'_>, room: &GitRoom<'_>, git: &Git, into: &Path) -> Result<Self, BuildError> {
+        let url = git.url.as_str();
+        let commit = git.commit.as_str();
+        if job.http.options().offline && git::directory(url).is_none() {
+            return Err(BuildError::new(format!("{} is not fetched: this build is offline", redact(url)))
+                .hint("build once without --offline, or lock a release of the distribution"));
+        }
+        if commit.is_empty() || !commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(BuildError::new(format!("`{commit}` of {} is no commit", redact(url))).hint("lock it again"));
+        }
+        let progress = job.begin(&format!("fetch {}", redact(url)));
+        fs::create_dir_all(into).context(into.display())?;
         let text = into.to_str().ok_or_else(|| BuildError::new("the store's path is not UTF-8"))?;
-        run(&["clone", "--quiet", "--no-checkout", "--", &git.url, text])?;
-        run(&["-C", text, "checkout", "--quiet", "--detach", &git.commit])?;
+        let run = |arguments: &[&str]| room.run(url, into, arguments);
+        run(&["clone", "--quiet", "--no-checkout", "--", url, text])?;
+        let checkout = ["-C", text, "checkout", "--quiet", "--detach", commit];
+        if run(&checkout).is_err() {
+            // It is on no branch and under no tag, as the commits of a merge request are.
+            run(&["-C", text, "fetch", "--quiet", "origin", commit])?;
+            run(&checkout)?;
+        }
         run(&["-C", text, "submodule", "--quiet", "update", "--init", "--recursive"])?;
         drop(progress);
         Self::directory(into, git.subdirectory.clone())
