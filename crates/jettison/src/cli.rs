@@ -103,7 +103,11 @@ pub fn run() -> Exit {
     };
     let mode = if cli.global.quiet { ProgressMode::Quiet } else { cli.global.progress };
     let ui = Ui::new(mode, cli.global.color);
-    let done = Session::new(&cli.global, &ui).and_then(|session| dispatch(cli.verb, &session));
+    let done = Session::new(&cli.global, &ui).and_then(|session| {
+        let done = dispatch(cli.verb, &session);
+        session.settle();
+        done
+    });
     match done {
         Ok(exit) => exit,
         Err(error) => {

@@ -64,6 +64,13 @@ impl<'a> Session<'a> {
         Ok(self.store.get_or_init(|| store))
     }
 
+    /// Waits until what was kept in the store is on the disk, where that is worth it: the last thing that is done.
+    pub fn settle(&self) {
+        if let Some(Err(error)) = self.store.get().map(|store| store.settle()) {
+            self.ui.warning(&error.to_string(), Some("steps may have to run again after the machine was restarted"));
+        }
+    }
+
     /// The images in it.
     pub fn images(&self) -> Result<Images<'_>, BuildError> {
         Ok(Images {

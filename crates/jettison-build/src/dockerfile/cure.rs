@@ -48,8 +48,12 @@ const PROGRAMS: [(&str, &str); 14] = [
 
 /// What to do about a program that ended so, after these last lines.
 pub fn of_step(status: ExitStatus, said: &str, out_of_memory: bool) -> Option<String> {
-    if out_of_memory && status.code() == 137 {
-        return Some("the machine ran out of memory and the kernel killed it".to_owned());
+    if out_of_memory {
+        return Some(
+            "memory ran out, and the kernel killed a program of the step: give this machine or container more, or let the \
+             step do less at once (`MAKEFLAGS=-j1`, a wheel in place of a source distribution)"
+                .to_owned(),
+        );
     }
     said.lines().rev().find_map(of_line).or_else(|| of_status(status))
 }

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use jettison_engine::graph::Output;
 use jettison_engine::sandbox::{Mount, Secret};
-use jettison_engine::store::{CacheMount, NewCache, Sharing, Store};
+use jettison_engine::store::{CacheMount, CacheRequest, NewCache, Sharing, Store};
 use jettison_tree::TreePath;
 
 use super::super::stack::{Made, Stack};
 use super::super::unpacked::{Transfer, Unpacked, Unpacker, write_snapshot};
 use super::copy::Selected;
-use crate::error::{BuildError, Context as _};
+use crate::error::BuildError;
 
 /// Changes that a program makes to what is mounted for it to read. They are in memory, and forgotten. Bytes.
 const CHANGES: u64 = 4 << 30;
@@ -134,25 +134,27 @@ impl Mounted {
     /// Gets everything ready that `mounts` ask for.
     pub fn prepare(unpacker: &Unpacker, mounts: &[StepMount], inputs: &[Arc<Output>]) -> Result<Self, BuildError> {
         let mut mounted = Self::default();
-        for mount in mounts {
-            let ready = mounted.one(unpacker, mount, inputs)?;
-            mounted.mounts.push(ready);
-        }
+        let ready = mounts.iter().map(|mount| mounted.one(unpacker, mount, inputs)).collect::<Result<Vec<_>, _>>()?;
+        // Last of all: while others wait for them, nothing is made ready any more.
+        mounted._caches = caches(unpacker, mounts, inputs)?;
+        let mut paths = mounted._caches.iter().map(|cache| cache.path().to_owned());
+        let ready = ready.into_iter().filter_map(|ready| match ready {
+            Ready::Mount(mount) => Some(mount),
+            Ready::Cache { dst, readonly } => Some(Mount::Bind { src: paths.next()?, dst, readonly }),
+        });
+        mounted.mounts = ready.collect();
         Ok(mounted)
     }
 
-    fn one(&mut self, unpacker: &Unpacker, mount: &StepMount, inputs: &[Arc<Output>]) -> Result<Mount, BuildError> {
-        Ok(match mount {
+    fn one(&mut self, unpacker: &Unpacker, mount: &StepMount, inputs: &[Arc<Output>]) -> Result<Ready, BuildError> {
+        Ok(Ready::Mount(match mount {
             StepMount::Bind { from, source, target, writable } => {
                 let (lower, source) = self.files(unpacker, from, source, inputs)?;
                 let writable = writable.then_some(CHANGES);
                 Mount::Overlay { lower, src: source, dst: target.clone(), writable }
             }
-            StepMount::Cache { id, target, sharing, writable, from, source, mode, owner } => {
-                let cache = self.cache(unpacker, (id, *sharing), from.as_ref(), source, (*mode, *owner), inputs)?;
-                let src = cache.path().to_owned();
-                self._caches.push(cache);
-                Mount::Bind { src, dst: target.clone(), readonly: !writable }
+            StepMount::Cache { target, writable, .. } => {
+                return Ok(Ready::Cache { dst: target.clone(), readonly: !writable });
             }
             StepMount::Tmpfs { target, size } => {
                 Mount::Tmpfs { dst: target.clone(), size: size.unwrap_or(TMPFS), mode: 0o1777 }
@@ -163,7 +165,7 @@ impl Mounted {
             StepMount::Ssh { socket, target, mode, owner: (uid, gid), .. } => {
                 Mount::Socket { connect: socket.clone(), dst: target.clone(), mode: *mode, uid: *uid, gid: *gid }
             }
-        })
+        }))
     }
 
     /// The directories of a source, and the path in them.
@@ -190,28 +192,38 @@ impl Mounted {
         self._unpacked.push(Arc::clone(&unpacked));
         Ok((unpacked.lower.clone(), source.to_owned()))
     }
+}
 
-    fn cache(
-        &mut self,
-        unpacker: &Unpacker,
-        (id, sharing): (&str, Sharing),
-        from: Option<&From>,
-        source: &std::path::Path,
-        (mode, (uid, gid)): (u32, (u32, u32)),
-        inputs: &[Arc<Output>],
-    ) -> Result<CacheMount, BuildError> {
+/// A mount, or one that gets its directory when the step has its caches.
+enum Ready {
+    Mount(Mount),
+    Cache { dst: PathBuf, readonly: bool },
+}
+
+/// The caches of a step, in the order of their mounts.
+fn caches(unpacker: &Unpacker, mounts: &[StepMount], inputs: &[Arc<Output>]) -> Result<Vec<CacheMount>, BuildError> {
+    let mut sources = Vec::new();
+    for mount in mounts {
+        let StepMount::Cache { from, source, .. } = mount else { continue };
         let unpacked = match from {
             None | Some(From::Context(_)) => None,
             Some(from) => Some(unpacker.unpack(&stack(unpacker, from, inputs)?)?),
         };
-        let path = TreePath::parse(source.to_string_lossy().trim_matches('/')).ok();
-        let content = unpacked.as_ref().map(|unpacked| (&*unpacked.view, path.as_ref()));
-        let new = NewCache { content, mode, uid, gid };
-        let cache = unpacker.store().cache_mount(id, sharing, new);
-        cache
-            .map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))
-            .context(format!("the cache `{id}`"))
+        sources.push((unpacked, TreePath::parse(source.to_string_lossy().trim_matches('/')).ok()));
     }
+    let caches = mounts.iter().filter_map(|mount| match mount {
+        StepMount::Cache { id, sharing, mode, owner, .. } => Some((id, *sharing, *mode, *owner)),
+        _ => None,
+    });
+    let requests = caches.zip(&sources).map(|((id, sharing, mode, (uid, gid)), (unpacked, path))| {
+        let content = unpacked.as_ref().map(|unpacked| (&*unpacked.view, path.as_ref()));
+        CacheRequest { id, sharing, new: NewCache { content, mode, uid, gid } }
+    });
+    let requests: Vec<_> = requests.collect();
+    unpacker.store().cache_mounts(&requests).map_err(|error| {
+        let names: Vec<_> = requests.iter().map(|request| format!("`{}`", request.id)).collect();
+        BuildError::with_hint(error.to_string(), error.hint()).context(format!("the caches {}", names.join(", ")))
+    })
 }
 
 fn stack(unpacker: &Unpacker, from: &From, inputs: &[Arc<Output>]) -> Result<Stack, BuildError> {

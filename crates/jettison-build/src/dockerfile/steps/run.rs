@@ -1,5 +1,6 @@
 //! `RUN`: a program runs on what the stage holds, and what it changes is the layer.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -7,9 +8,10 @@ use std::time::Duration;
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{BoxError, Cancelled, Context, Operation, Output};
 use jettison_engine::sandbox::{
-    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Spec, Stdio,
+    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Secret, Spec, Stdio,
 };
 use jettison_engine::store::Snapshot;
+use jettison_engine::view::{FileKind, View};
 use jettison_tree::{Content, Entry, TreePath};
 
 use super::super::cure;
@@ -136,6 +138,7 @@ impl RunStep {
         let upper = context.store().upper()?;
         let mut spec = self.spec(&account, &unpacked, upper.upper());
         spec.mounts = std::mem::take(&mut mounted.mounts);
+        spec.mounts.extend(apt_that_stays(&unpacked.view));
         let script = self.script(context).map_err(here)?;
         spec.mounts.extend(script.iter().map(|script| Mount::Overlay {
             lower: vec![script.path.clone()],
@@ -224,6 +227,19 @@ impl RunStep {
         message.push_str(&last.shown());
         BuildError::with_hint(message, hint)
     }
+}
+
+/// Where there is one id only, apt cannot become the user `_apt` for its downloads, looks whether it did, and gives up.
+/// A setting that it reads while the step runs keeps it from trying (apt.conf(5), `APT::Sandbox::User`).
+fn apt_that_stays(view: &View) -> Option<Mount> {
+    if Mode::detect() != Mode::SingleId {
+        return None;
+    }
+    let settings = view.resolve(&TreePath::parse("etc/apt/apt.conf.d").ok()?).ok()??;
+    view.lstat(&settings).ok()?.filter(|stat| stat.kind == FileKind::Directory)?;
+    let content = Secret::new(*b"APT::Sandbox::User \"root\";\n");
+    let dst = Path::new("/").join(settings.as_path()).join("zz-one-user");
+    Some(Mount::File { dst, content, mode: 0o644, uid: 0, gid: 0 })
 }
 
 impl Operation for RunStep {
