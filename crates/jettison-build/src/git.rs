@@ -243,11 +243,7 @@ pub fn certificates(machine: &Machine) -> Option<PathBuf> {
     const BUNDLES: [&str; 3] =
         ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     let named = machine.var("SSL_CERT_FILE").map(Path::new);
-    named
-        .into_iter()
-        .chain(BUNDLES.map(Path::new))
-        .find(|path| path.is_file())
-        .map(Path::to_owned)
+    named.into_iter().chain(BUNDLES.map(Path::new)).find(|path| path.is_file()).map(Path::to_owned)
 }
 
 #[cfg(test)]
