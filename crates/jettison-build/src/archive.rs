@@ -145,7 +145,7 @@ impl Archive {
         let (release, file) = file.ok_or_else(|| BuildError::new(format!("the archive has no `{path}`")))?;
         let url = format!("{}/dists/{}/{}", origin.uri, origin.suite, release.fetch_path(path, file));
         let wanted = Wanted { name: path.to_owned(), urls: vec![url], digest, size: Some(file.size) };
-        fetch_all(job, &[wanted])?;
+        fetch_index(job, wanted)?;
         Ok(BufReader::new(job.store.open_blob(digest)?))
     }
 }
@@ -190,6 +190,16 @@ fn release(job: &Job<'_>, origin: &Origin, keyring: &Keyring) -> Result<Release,
     Ok(release)
 }
 
+/// Fetches a file that a release names. A mirror that takes over a new release has files of both for a while.
+fn fetch_index(job: &Job<'_>, wanted: Wanted) -> Result<(), BuildError> {
+    fetch_all(job, &[wanted]).map_err(|error| match error.is_wrong_size() {
+        true => error.transient(true).hint(
+            "the mirror is taking over a new release just now: try again in some minutes, or name another with JETTISON_DEBIAN_MIRROR",
+        ),
+        false => error,
+    })
+}
+
 fn packages(
     job: &Job<'_>,
     origin: &Origin,
@@ -210,7 +220,7 @@ fn packages(
     let url =
         format!("{}/dists/{}/{}", origin.uri.trim_end_matches('/'), origin.suite, release.fetch_path(&path, file));
     let name = format!("{path} of {}", origin.suite);
-    fetch_all(job, &[Wanted { name, urls: vec![url], digest: file.digest, size: Some(file.size) }])?;
+    fetch_index(job, Wanted { name, urls: vec![url], digest: file.digest, size: Some(file.size) })?;
     let blob = BufReader::with_capacity(1 << 20, job.store.open_blob(file.digest)?);
     let index = PackageIndex::parse(compression::decompress(blob)?).context(&path)?;
     let mut writer = job.store.writer()?;

@@ -11,6 +11,7 @@ pub struct BuildError {
     hint: Option<String>,
     transient: bool,
     not_found: bool,
+    wrong_size: bool,
 }
 
 impl BuildError {
@@ -21,7 +22,7 @@ impl BuildError {
 
     /// An error of another crate, in its own words.
     pub fn with_hint(what: impl Into<String>, hint: Option<String>) -> Self {
-        Self { what: what.into(), hint, transient: false, not_found: false }
+        Self { what: what.into(), hint, transient: false, not_found: false, wrong_size: false }
     }
 
     /// With what to do next.
@@ -50,6 +51,11 @@ impl BuildError {
     /// Whether a server said that it does not have what was asked for.
     pub fn is_not_found(&self) -> bool {
         self.not_found
+    }
+
+    /// Whether a server sent fewer or more bytes than what was asked for has.
+    pub fn is_wrong_size(&self) -> bool {
+        self.wrong_size
     }
 
     /// Whether the same call may work later.
@@ -81,7 +87,9 @@ impl<T, E: Into<BuildError>> Context<T> for Result<T, E> {
 impl From<jettison_http::HttpError> for BuildError {
     fn from(error: jettison_http::HttpError) -> Self {
         let not_found = matches!(error.status(), Some(404 | 410));
-        Self { what: error.to_string(), hint: error.hint(), transient: error.is_transient(), not_found }
+        let wrong_size = matches!(error, jettison_http::HttpError::Size { .. });
+        let (hint, transient) = (error.hint(), error.is_transient());
+        Self { what: error.to_string(), hint, transient, not_found, wrong_size }
     }
 }
 

@@ -102,6 +102,14 @@ impl ArchiveFile {
         }
     }
 
+    /// Where it lies on this machine.
+    pub(super) fn path(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Url(_) => None,
+            Place::Path(path) => Some(path),
+        }
+    }
+
     /// The digest of a file of this machine.
     pub(super) fn local_digest(&self) -> Result<Option<Digest>, BuildError> {
         match &self.place {

@@ -78,7 +78,45 @@ impl Source {
 
     /// The source that the settings of the project at `root` name.
     pub fn of(settings: &Settings, root: &std::path::Path) -> Result<Self, BuildError> {
-        Self::parse(settings.base.as_deref().unwrap_or("debian"), root)
+        let text = settings.base.as_deref().unwrap_or("debian");
+        let source = Self::parse(text, root)?;
+        match source.path().filter(|path| !path.exists()) {
+            None => Ok(source),
+            Some(path) => Err(BuildError::new(format!("base {text}: there is no `{}`", path.display())).hint(
+                "a path given by --base is relative to the directory you are in, one in a settings file to the project",
+            )),
+        }
+    }
+
+    /// The value of `--base` as if it had been written in the directory `root`, and not in `here`: a path in it is relative.
+    pub fn seen_from(text: &str, here: &std::path::Path, root: &std::path::Path) -> String {
+        let is_url = |place: &str| place.starts_with("http://") || place.starts_with("https://");
+        let place = match text.split_once(':') {
+            Some(("archive", place)) if !is_url(place) => place.strip_prefix("file://").unwrap_or(place),
+            Some(("oci" | "oci-archive" | "docker-archive" | "dir", place)) => place,
+            _ => return text.to_owned(),
+        };
+        if place.is_empty() {
+            return text.to_owned();
+        }
+        let kind = text.split(':').next().unwrap_or_default();
+        let path = here.join(place);
+        // What lies in the project is named as the project's own settings would name it, wherever the project is.
+        format!("{kind}:{}", path.strip_prefix(root).unwrap_or(&path).display())
+    }
+
+    /// Where it lies on this machine.
+    fn path(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::Archive(file) => file.path(),
+            Self::Image(
+                Transport::Oci { path, .. }
+                | Transport::OciArchive { path, .. }
+                | Transport::DockerArchive { path, .. }
+                | Transport::Dir(path),
+            ) => Some(path),
+            Self::Debian(_) | Self::Image(_) => None,
+        }
     }
 
     /// The digest of what now is at a place of this machine, since its name says nothing about it. `None` for other places,
@@ -430,6 +468,26 @@ mod tests {
         assert_eq!(parse("docker://ghcr.io/a/b"), "image docker://ghcr.io/a/b");
         assert_eq!(parse("python:3.12-slim"), "image docker://docker.io/library/python:3.12-slim");
         assert_eq!(parse("gcr.io/distroless/python3"), "image docker://gcr.io/distroless/python3");
+        assert_eq!(parse("oci:/b:v1"), "image oci:/b:v1");
         assert!(parse("UPPER case").contains("| such as debian:trixie"), "{}", parse("UPPER case"));
+    }
+
+    #[test]
+    fn paths_of_the_command_line_are_relative_to_where_it_is_typed() {
+        let (here, root) = (Path::new("/home/me"), Path::new("/home/me/app"));
+        for (typed, seen) in [
+            ("oci:bases/a:v1", "oci:/home/me/bases/a:v1"),
+            ("oci:app/base:v1", "oci:base:v1"),
+            ("oci:/srv/base", "oci:/srv/base"),
+            ("archive:python.tar.gz#sha256=00", "archive:/home/me/python.tar.gz#sha256=00"),
+            ("archive:https://h/p.tar.gz#sha256=00", "archive:https://h/p.tar.gz#sha256=00"),
+            ("docker-archive:a.tar", "docker-archive:/home/me/a.tar"),
+            ("docker://python:3.12-slim", "docker://python:3.12-slim"),
+            ("python:3.12-slim", "python:3.12-slim"),
+            ("debian:trixie", "debian:trixie"),
+            ("debian", "debian"),
+        ] {
+            assert_eq!(Source::seen_from(typed, here, root), seen);
+        }
     }
 }

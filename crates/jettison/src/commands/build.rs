@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::Args;
+use jettison_build::base::Source;
 use jettison_build::build::{BuildRequest, Built, build};
 use jettison_build::dockerfile::context::Location;
 use jettison_build::images::store_name;
@@ -336,7 +337,12 @@ fn request(args: &BuildArgs, session: &Session<'_>) -> Result<BuildRequest, Buil
         return Err(BuildError::new(format!("`{}` is no directory", args.path.display()))
             .hint("name the directory that the project is in"));
     }
-    let mut settings = Settings::read(&root)?.under(args.settings());
+    let mut flags = args.settings();
+    if let Some(base) = &mut flags.base {
+        let here = fs::canonicalize(".").context("the working directory")?;
+        *base = Source::seen_from(base, &here, &root);
+    }
+    let mut settings = Settings::read(&root)?.under(flags);
     if let Some(tags) = &mut settings.tag {
         for tag in tags {
             *tag = store_name(tag)?;
