@@ -16,7 +16,7 @@ from servers import daemon, postgres, registry
 HERE = os.path.dirname(os.path.abspath(__file__))
 SUITE = "trixie"
 DEBIAN = "http://deb.debian.org/debian"
-PACKAGES = "ca-certificates,netbase,python3,python3-venv,libpython3-dev,tzdata"
+PACKAGES = "ca-certificates,netbase,python3,python3-venv,tzdata"
 # Unpacked megabytes that the articles name for each variant.
 VARIANTS = {"full": 1100, "slim": 350, "venv": 180, "prefix": 178, "wheels": 200, "nonroot": 178}
 
@@ -43,7 +43,7 @@ class Articles:
     def make_bases(self):
         """Builds the stand-ins and pushes them."""
         project = self.account.project("bases", {"pip.conf": f"[global]\nindex-url = {self.mirror}/simple\n"})
-        for name in ("base.Dockerfile", "relocate.sh"):
+        for name in ("base.Dockerfile", "relocate.sh", "apt.conf"):
             shutil.copy(os.path.join(HERE, "articles", name), project)
         # What the slim images leave out.
         excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]

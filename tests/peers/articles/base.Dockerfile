@@ -4,6 +4,7 @@
 
 FROM scratch AS debian
 ADD debian.tar /
+COPY apt.conf /etc/apt/apt.conf.d/docker-clean
 RUN --mount=type=bind,source=relocate.sh,target=/mnt/relocate.sh sh /mnt/relocate.sh
 COPY pip.conf /etc/pip.conf
 
