@@ -36,6 +36,9 @@ pub struct Unpacker {
     images: Mutex<BTreeMap<Digest, Arc<UnpackedImage>>>,
 }
 
+/// A layer that was copied, and what is in it.
+pub type Placed = (Layer, Arc<Vec<Entry>>);
+
 /// What an instruction copies, and how.
 pub struct Transfer {
     /// The instruction.
@@ -108,7 +111,7 @@ impl Unpacker {
         transfer: &Transfer,
         stack: &Stack,
         warn: &dyn Fn(String),
-    ) -> Result<Option<(Layer, Arc<Vec<Entry>>)>, BuildError> {
+    ) -> Result<Option<Placed>, BuildError> {
         let Transfer { request, selection } = transfer;
         let stage: Box<dyn FileTree> = match request.stands_alone() {
             true => Box::new(Empty),

@@ -14,8 +14,8 @@ use jettison_build::output::OutputSpec;
 use jettison_build::report::Report;
 use jettison_build::settings::{Bytecode, Command, Compression, Settings, Trim, Verify};
 use jettison_build::{BuildError, Context as _};
-use jettison_oci::{Image, ImageOrIndex};
 use jettison_oci::types::Platform;
+use jettison_oci::{Image, ImageOrIndex};
 use jettison_tree::Digest;
 
 use super::dockerfile::{self, DockerfileArgs};
@@ -196,7 +196,8 @@ enum FrontEnd {
 impl FrontEnd {
     fn of(args: &BuildArgs) -> Self {
         let path = args.path.to_string_lossy();
-        let there = ["Dockerfile", "dockerfile", "Containerfile"].into_iter().find(|name| args.path.join(name).is_file());
+        let there =
+            ["Dockerfile", "dockerfile", "Containerfile"].into_iter().find(|name| args.path.join(name).is_file());
         if let Some(file) = &args.dockerfile.file {
             return Self::Dockerfile { file: Some(file.clone()), why: "-f names it".to_owned() };
         }

@@ -199,7 +199,8 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
         None => DockerfileAt::Default,
     };
     let build_args = build_args(&flags.build_arg, session);
-    let keep_git_dir = build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").is_some_and(|value| value == "1" || value == "true");
+    let keep_git_dir =
+        build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR").is_some_and(|value| value == "1" || value == "true");
     let context = BuildContext::open(&job, "the build context", &location, &at, &mut stdin, keep_git_dir)?;
     let source = match (text_of_stdin, context.dockerfile) {
         (Some(text), _) => Source::parse("-", &text),
@@ -219,7 +220,11 @@ pub fn request(args: &BuildArgs, file: Option<&str>, session: &Session<'_>) -> R
         ssh: agents(&flags.ssh, session)?,
         labels: args.label.iter().cloned().collect(),
         annotations: flags.annotation.iter().cloned().collect(),
-        cache_from: flags.cache_from.iter().map(|text| cache(text, "src").map(|to| to.directory)).collect::<Result<_, _>>()?,
+        cache_from: flags
+            .cache_from
+            .iter()
+            .map(|text| cache(text, "src").map(|to| to.directory))
+            .collect::<Result<_, _>>()?,
         cache_to: flags.cache_to.iter().map(|text| cache(text, "dest")).collect::<Result<_, _>>()?,
         explain: flags.explain_cache,
         no_cache: match (flags.no_cache, flags.no_cache_filter.as_slice()) {
@@ -324,7 +329,9 @@ fn secrets(given: &[String], session: &Session<'_>) -> Result<BTreeMap<String, S
         let of_variable = |name: &str| session.machine.vars.get(name).map(|value| value.clone().into_bytes());
         let content = match (&file, &variable) {
             (Some(file), _) => fs::read(file).map_err(BuildError::from).context(file)?,
-            (None, Some(name)) => of_variable(name).ok_or_else(|| wrong(&format!("the environment has no `{name}`")))?,
+            (None, Some(name)) => {
+                of_variable(name).ok_or_else(|| wrong(&format!("the environment has no `{name}`")))?
+            }
             (None, None) => match of_variable(&id) {
                 Some(value) => value,
                 None => fs::read(&id).map_err(|_| wrong("there is neither a variable nor a file of that name"))?,
@@ -337,7 +344,8 @@ fn secrets(given: &[String], session: &Session<'_>) -> Result<BTreeMap<String, S
 
 /// `type=local,src=DIR`, or `type=local,dest=DIR[,mode=min|max]`; a directory alone is short for it.
 fn cache(text: &str, place: &str) -> Result<CacheTo, BuildError> {
-    let wrong = |why: &str| BuildError::new(format!("the cache `{text}`: {why}")).hint(format!("write type=local,{place}=DIR"));
+    let wrong =
+        |why: &str| BuildError::new(format!("the cache `{text}`: {why}")).hint(format!("write type=local,{place}=DIR"));
     let (mut directory, mut all) = (None, false);
     if !text.contains('=') && !text.is_empty() {
         return Ok(CacheTo { directory: text.into(), all });
@@ -364,7 +372,8 @@ fn agents(given: &[String], session: &Session<'_>) -> Result<BTreeMap<String, Pa
             None => (text.as_str(), None),
         };
         let socket = socket.or_else(|| session.machine.var("SSH_AUTH_SOCK")).ok_or_else(|| {
-            BuildError::new(format!("--ssh {text}: there is no agent")).hint("start one and set SSH_AUTH_SOCK, or write ID=SOCKET")
+            BuildError::new(format!("--ssh {text}: there is no agent"))
+                .hint("start one and set SSH_AUTH_SOCK, or write ID=SOCKET")
         })?;
         agents.insert(if id.is_empty() { "default" } else { id }.to_owned(), PathBuf::from(socket));
     }
@@ -393,7 +402,10 @@ impl Call {
             Some(text) => text,
             None => return Ok(None),
         };
-        let wrong = |what: &str| BuildError::new(format!("--call={text}: {what}")).hint("there are outline, targets and check, with ,format=json");
+        let wrong = |what: &str| {
+            BuildError::new(format!("--call={text}: {what}"))
+                .hint("there are outline, targets and check, with ,format=json")
+        };
         let mut call = Self { what: What::Outline, json: args.json };
         for word in text.split(',') {
             match word {

@@ -58,7 +58,12 @@ fn layers(ui: &Ui, report: &Report) {
     let mut rows = vec![["LAYER", "UNPACKED", "COMPRESSED", ""].map(str::to_owned).to_vec()];
     for layer in &report.layers {
         let cached = if layer.cached { "cached" } else { "" };
-        let row = [shortened(&layer.created_by), bytes(layer.unpacked_bytes), bytes(layer.compressed_bytes), cached.to_owned()];
+        let row = [
+            shortened(&layer.created_by),
+            bytes(layer.unpacked_bytes),
+            bytes(layer.compressed_bytes),
+            cached.to_owned(),
+        ];
         rows.push(row.to_vec());
     }
     show(ui, &[Align::Left, Align::Right, Align::Right, Align::Left], &rows);

@@ -18,7 +18,7 @@ fn pairs(state: &StageState, at: At<'_>, pairs: &[Pair]) -> Result<Vec<(String, 
     pairs.iter().map(pair).collect()
 }
 
-fn said<'p>(keyword: &str, pairs: &'p [(String, String)]) -> String {
+fn said(keyword: &str, pairs: &[(String, String)]) -> String {
     history::pairs(keyword, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }
 

@@ -35,6 +35,7 @@ struct Mounts {
     inputs: Vec<StepId>,
     env: Vec<(String, String)>,
     agents: usize,
+    not_given: Vec<String>,
 }
 
 impl Lowering<'_> {
@@ -83,6 +84,7 @@ impl Lowering<'_> {
             user: state.config.user.clone(),
             workdir: state.workdir().to_owned(),
             mounts: mounts.mounts,
+            not_given: mounts.not_given,
             network,
             insecure,
             hosts: surroundings.hosts.clone(),
@@ -164,6 +166,7 @@ impl Lowering<'_> {
                 let hint = format!("give it with --secret id={id},src=FILE, or --secret id={id},env=VARIABLE");
                 return Err(place.error(format!("the build was not given the secret `{id}`"), Some(hint)));
             }
+            into.not_given.push(id);
             return Ok(());
         };
         if let Some(name) = &mount.env {

@@ -8,7 +8,8 @@ use std::time::Duration;
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{BoxError, Cancelled, Context, Operation, Output};
 use jettison_engine::sandbox::{
-    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Secret, Spec, Stdio,
+    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Secret, Spec,
+    Stdio,
 };
 use jettison_engine::store::Snapshot;
 use jettison_engine::view::{FileKind, View};
@@ -61,6 +62,8 @@ pub struct RunStep {
     pub limits: Vec<Limit>,
     /// What `hostname` says.
     pub hostname: String,
+    /// Secrets that it asks for, and the build was not given.
+    pub not_given: Vec<String>,
     /// Where the instruction stands.
     pub place: Place,
     /// The instruction in a line, for errors.
@@ -222,7 +225,12 @@ impl RunStep {
 
     fn failed(&self, status: ExitStatus, last: &LastLines, out_of_memory: bool) -> BuildError {
         let what = format!("`{}` ended with {status}", self.text);
-        let hint = cure::of_step(status, &last.text(), out_of_memory);
+        let not_given = |id: &String| {
+            format!(
+                "the build was not given the secret `{id}`: --secret id={id},src=FILE, or --secret id={id},env=VARIABLE"
+            )
+        };
+        let hint = cure::of_step(status, &last.text(), out_of_memory).or_else(|| self.not_given.first().map(not_given));
         let mut message = self.place.error(what, None).to_string();
         message.push_str(&last.shown());
         BuildError::with_hint(message, hint)

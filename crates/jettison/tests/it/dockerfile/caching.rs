@@ -23,7 +23,12 @@ fn only_what_changed_runs_again() {
         site.file("app/main.py", "two\n");
         assert_eq!(site.ran(&[]), ["COPY app /app", "RUN echo done > /done"]);
         // The time of a file is no reason.
-        fs::File::options().write(true).open(site.context.join("app/main.py")).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(site.context.join("app/main.py"))
+            .unwrap()
+            .set_modified(std::time::UNIX_EPOCH)
+            .unwrap();
         assert_eq!(site.ran(&[]), [] as [&str; 0]);
         site.file("requirements.txt", "django\n");
         assert_eq!(site.ran(&[]).len(), 5);
@@ -52,7 +57,10 @@ fn a_build_without_cache_replaces_what_was_known() {
     let before = site.report(&[])["digest"].clone();
     assert_eq!(site.ran(&["--no-cache"]).len(), 5);
     assert_eq!(site.ran(&[]), [] as [&str; 0]);
-    assert_eq!(site.ran(&["--no-cache-filter", "builder"])[..2], ["COPY requirements.txt .", "RUN mkdir /made && cat requirements.txt > /made/list"]);
+    assert_eq!(
+        site.ran(&["--no-cache-filter", "builder"])[..2],
+        ["COPY requirements.txt .", "RUN mkdir /made && cat requirements.txt > /made/list"]
+    );
     assert_eq!(site.report(&[])["digest"], before, "the same inputs give the same digest");
 }
 
@@ -75,7 +83,8 @@ fn it_can_be_said_why_steps_ran() {
     let explain = |flags: &[&str]| -> Vec<(String, String, String)> {
         let report = site.report(&[flags, &["--explain-cache"]].concat());
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let reasons = |step: &Value| step["because"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("; ");
+        let reasons =
+            |step: &Value| step["because"].as_array().unwrap().iter().map(text).collect::<Vec<_>>().join("; ");
         let steps = report["explanation"].as_array().unwrap();
         steps[1..].iter().map(|step| (text(&step["step"]), reasons(step), text(&step["advice"]))).collect()
     };
@@ -84,7 +93,10 @@ fn it_can_be_said_why_steps_ran() {
     let steps = explain(&[]);
     assert_eq!(steps[0].1, "`main.py` changed; `new.py` is new");
     assert_eq!(steps[1].1, "`COPY . .` before it ran and came out otherwise");
-    assert_eq!(steps[1].2, "copy what it reads first, `COPY requirements.txt .`, then run it, and put `COPY . .` below");
+    assert_eq!(
+        steps[1].2,
+        "copy what it reads first, `COPY requirements.txt .`, then run it, and put `COPY . .` below"
+    );
     assert_eq!(explain(&["--build-arg", "LEVEL=2"])[2].1, "the variable LEVEL changed");
     assert_eq!(explain(&["--build-arg", "LEVEL=2"])[2].1, "");
     assert_eq!(explain(&["--no-cache"])[1].1, "it was asked for anew");
@@ -97,7 +109,8 @@ fn results_go_to_another_store_and_come_back() {
     let site = Site::new();
     two_stages(&site);
     let cache = site.user.path("cache");
-    let (to, from) = (format!("type=local,dest={},mode=max", cache.display()), format!("type=local,src={}", cache.display()));
+    let (to, from) =
+        (format!("type=local,dest={},mode=max", cache.display()), format!("type=local,src={}", cache.display()));
     let before = site.report(&["--cache-to", &to])["digest"].clone();
     let other = Site::new();
     two_stages(&other);

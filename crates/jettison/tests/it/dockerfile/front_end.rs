@@ -19,7 +19,10 @@ fn a_dockerfile_is_taken_unless_settings_say_otherwise() {
     site.file("jettison.toml", "port = 8000\n");
     let native = site.build(&["--no-verify"]);
     let said = first_line(&native.stderr);
-    assert!(said.contains("from its Python project, as jettison.toml says; the Dockerfile there is not used"), "{said}");
+    assert!(
+        said.contains("from its Python project, as jettison.toml says; the Dockerfile there is not used"),
+        "{said}"
+    );
     let named = site.context.join("Dockerfile");
     let built = site.build(&["-f", named.to_str().unwrap()]);
     assert!(first_line(&built.stderr).contains("(-f names it)"), "{}", built.stderr);
@@ -38,7 +41,8 @@ fn a_dockerfile_and_a_context_may_come_over_standard_input() {
             Some(context) => command.arg(context),
             None => command.arg(&site.context),
         };
-        let mut child = command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child =
+            command.args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(b"FROM base\nRUN echo from stdin\n").unwrap();
         child.wait_with_output().unwrap()
     };
@@ -70,5 +74,9 @@ fn a_file_can_be_asked_what_it_takes() {
     site.dockerfile("FROM base\nRUM true\n");
     let checked = site.build(&["--check"]);
     assert_eq!(checked.code, 1);
-    assert!(checked.stdout.contains("Dockerfile:2:1: unknown instruction `RUM`\n    2 | RUM true"), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("Dockerfile:2:1: unknown instruction `RUM`\n    2 | RUM true"),
+        "{}",
+        checked.stdout
+    );
 }

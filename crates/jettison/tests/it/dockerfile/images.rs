@@ -24,7 +24,8 @@ fn config_and_history_are_as_other_builders_write_them() {
     assert_eq!(config["config"]["Labels"], json!({"own": "1", "given": "2"}));
     assert_eq!((&config["config"]["User"], &config["config"]["WorkingDir"]), (&json!("1000"), &json!("/srv/app")));
     assert_eq!(config["annotations"], json!({"note": "3"}));
-    let history: Vec<_> = config["history"].as_array().unwrap().iter().skip(1).map(|step| &step["created_by"]).collect();
+    let history: Vec<_> =
+        config["history"].as_array().unwrap().iter().skip(1).map(|step| &step["created_by"]).collect();
     assert_eq!(
         history,
         [
@@ -44,7 +45,9 @@ fn config_and_history_are_as_other_builders_write_them() {
 #[test]
 fn stages_that_nobody_needs_are_not_run() {
     let site = Site::new();
-    site.dockerfile("FROM base AS broken\nRUN exit 1\nFROM base AS one\nRUN echo 1 > /n\nFROM one AS two\nRUN echo 2 > /n\n");
+    site.dockerfile(
+        "FROM base AS broken\nRUN exit 1\nFROM base AS one\nRUN echo 1 > /n\nFROM one AS two\nRUN echo 2 > /n\n",
+    );
     assert_eq!((site.read("n", &[]), site.read("n", &["--target", "one"])), ("2\n".into(), "1\n".into()));
     let (code, said) = site.build(&["--target", "three"]).failed();
     assert!(code == 2 && said.contains("no stage `three`\nhint: there are `broken`, `one`, `two`"), "{said}");

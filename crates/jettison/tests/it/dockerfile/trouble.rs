@@ -13,7 +13,12 @@ fn a_failed_step_shows_its_place_and_its_last_words() {
     site.dockerfile("FROM base\n\nRUN echo one; echo two >&2; exit 7\n");
     let (code, said) = site.build(&[]).failed();
     assert_eq!(code, 2);
-    assert!(said.contains("Dockerfile:3:1: `RUN echo one; echo two >&2; exit 7` ended with exit code 7\n    3 | RUN echo one"), "{said}");
+    assert!(
+        said.contains(
+            "Dockerfile:3:1: `RUN echo one; echo two >&2; exit 7` ended with exit code 7\n    3 | RUN echo one"
+        ),
+        "{said}"
+    );
     assert!(said.contains("\n  | one\n  | two"), "{said}");
     site.is_clean();
 }
@@ -37,7 +42,7 @@ fn mistakes_are_said_with_their_place() {
         ("FROM bases AS x\nFROM xx\n", ":2:6", "xx"),
         ("FROM base\nCOPY --from=3 /a /b\n", ":2:13", "no stage 3 before this one"),
         ("FROM base\nRUN --mount=type=bind,sauce=/ true\n", ":2:", "`--mount` has no option `sauce`"),
-        ("FROM base\nENV A=${B:?must be given}\n", ":2:", "B: must be given"),
+        ("FROM base\nENV A=\"${B:?must be given}\"\n", ":2:", "B: must be given"),
         ("FROM base\nSTOPSIGNAL SIGNOT\n", ":2:12", "`SIGNOT` is no signal"),
         ("FROM base\nUSER nobody-here\nRUN true\n", ":3:1", "no user `nobody-here`"),
         ("FROM base\nRUN [\"/no/such\"]\n", ":2:1", "cannot run `/no/such`"),
@@ -67,7 +72,8 @@ fn a_build_that_is_interrupted_or_killed_leaves_the_store_usable() {
         let marker = site.user.path("marker");
         fs::write(&marker, "").unwrap();
         site.dockerfile("FROM base\nRUN echo begun && sleep 1000\n");
-        let mut child = site.command(&["--progress", "plain"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut child =
+            site.command(&["--progress", "plain"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
         assert!(lines.any(|line| line.unwrap().contains("| begun")));
         kill_process(Pid::from_child(&child), signal).unwrap();
