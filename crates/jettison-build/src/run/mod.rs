@@ -49,8 +49,10 @@ pub struct RunRequest {
     pub network: Network,
     /// The size of a terminal, where the program gets one.
     pub terminal: Option<WindowSize>,
-    /// Standard input; output and error are this process's.
+    /// Standard input; output is this process's.
     pub stdin: Stdio,
+    /// Standard error.
+    pub stderr: Stdio,
 }
 
 impl Default for RunRequest {
@@ -66,6 +68,7 @@ impl Default for RunRequest {
             network: Network::Host,
             terminal: None,
             stdin: Stdio::Null,
+            stderr: Stdio::Inherit,
         }
     }
 }
@@ -137,7 +140,7 @@ pub fn start(store: &Arc<Store>, image: &Image, request: RunRequest) -> Result<S
     spec.terminal = request.terminal;
     spec.stdin = request.stdin;
     spec.stdout = Stdio::Inherit;
-    spec.stderr = Stdio::Inherit;
+    spec.stderr = request.stderr;
     Ok(Started { running: Sandbox::spawn(spec)?, stop_signal, _held: unpacked.held })
 }
 

@@ -1,11 +1,13 @@
 //! `jettison run`: an image in the sandbox, in the foreground.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use jettison_build::BuildError;
+use jettison_build::dockerfile::cure;
 use jettison_build::run::{RunRequest, check_platform, start};
 use jettison_engine::sandbox::{Mount, Network, Stdio};
 use jettison_oci::types::ContainerConfig;
@@ -109,9 +111,10 @@ pub fn run(args: RunArgs, session: &Session<'_>) -> Result<Exit, BuildError> {
         },
         terminal,
         stdin: if args.interactive && !args.tty { Stdio::Inherit } else { Stdio::Null },
+        stderr: if args.tty { Stdio::Inherit } else { Stdio::Pipe },
     };
     let listeners = foreground::listen(&args.publish)?;
-    let started = signals.during(|| start(session.store()?, &image, request))?;
+    let mut started = signals.during(|| start(session.store()?, &image, request))?;
     for (forward, address) in &listeners.addresses {
         session.ui.note(&format!("http://{address} is port {} of the program", forward.inside));
     }
@@ -120,7 +123,29 @@ pub fn run(args: RunArgs, session: &Session<'_>) -> Result<Exit, BuildError> {
             session.ui.note(&format!("the image says that it listens on port {port}: http://127.0.0.1:{port}"));
         }
     }
-    Ok(Exit::Program(foreground::attend(started, &signals, listeners, args.tty, args.interactive)))
+    let errors = started.running.stderr.take().map(|errors| std::thread::spawn(move || pass_on(errors)));
+    let code = foreground::attend(started, &signals, listeners, args.tty, args.interactive);
+    let last = errors.and_then(|errors| errors.join().ok()).unwrap_or_default();
+    if code != 0
+        && let Some(cure) = String::from_utf8_lossy(&last).lines().rev().find_map(cure::missing_library)
+    {
+        session.ui.note(&format!("hint: {cure}"));
+    }
+    Ok(Exit::Program(code))
+}
+
+/// Passes on what the program writes to standard error, as it comes, and returns the last of it.
+fn pass_on(mut errors: File) -> Vec<u8> {
+    const KEPT: usize = 16 * 1024;
+    let (mut last, mut buffer) = (Vec::new(), vec![0; 8 * 1024]);
+    while let Ok(read @ 1..) = errors.read(&mut buffer) {
+        // That nobody reads it any more is no reason to stop the program.
+        let _ = std::io::stderr().write_all(&buffer[..read]);
+        last.extend_from_slice(&buffer[..read]);
+        let over = last.len().saturating_sub(KEPT);
+        last.drain(..over);
+    }
+    last
 }
 
 /// The TCP ports that an image says it listens on.

@@ -4,7 +4,7 @@
 //! pieces ([`MemberCache`]): one changed file of many makes one piece new.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
+use std::io::{self, BufWriter, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
@@ -25,6 +25,9 @@ use super::super::facts::{Collector, Facts};
 use super::super::stack::{Made, Stack};
 use super::super::unpacked::Unpacker;
 use crate::error::BuildError;
+
+/// Smaller writes are collected to this size. Bytes.
+const BUFFER: usize = 256 * 1024;
 
 /// A layer of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,7 +85,9 @@ impl ExportStep {
         let members = store.memo_get::<Members>(&earlier)?.map(|members| members.open(store)).transpose()?;
         let cache = Arc::new(members.unwrap_or_default()) as Arc<dyn MemberCache>;
         let options = LayerOptions { mtime: self.epoch, compression: self.compression, threads: self.threads };
-        let mut out = store.writer()?;
+        // The layer's digest is known when it is written: nothing is hashed twice.
+        let mut file = tempfile::NamedTempFile::new_in(store.tmp())?;
+        let mut out = BufWriter::with_capacity(BUFFER, file.as_file_mut());
         let times = Times::new(&self.unpacker, &made.stack)?;
         let mut collector = Collector::default();
         let written = {
@@ -111,7 +116,11 @@ impl ExportStep {
             writer.finish()?.0
         };
         let WrittenChangeset { blob, members } = written;
-        let (digest, _) = out.commit(Some(blob.digest))?;
+        out.flush()?;
+        drop(out);
+        let digest = blob.digest;
+        let path = file.into_temp_path();
+        store.adopt(&path, digest)?;
         if !members.is_empty() {
             store.memo_put(&earlier, &Members { blob: digest, members }, &[Ref::Blob(digest)])?;
         }
@@ -124,7 +133,7 @@ fn check(context: &Context<'_>) -> Result<(), BuildError> {
 }
 
 /// Writes one change of a program.
-pub fn push<W: std::io::Write>(
+pub fn push<W: io::Write>(
     writer: &mut ChangesetWriter<'_, W>,
     change: Change,
     collector: &mut Collector,

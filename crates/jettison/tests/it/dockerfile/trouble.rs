@@ -31,6 +31,12 @@ fn a_missing_library_names_its_package() {
     );
     let (_, said) = site.build(&[]).failed();
     assert!(said.contains("hint: `libpq.so.5` is in Debian's package `libpq5`"), "{said}");
+    // And where the image is run.
+    site.dockerfile("FROM base\nCMD echo 'libpq.so.5: cannot open shared object file: No such file' >&2; exit 3\n");
+    site.build(&["-t", "app"]).ok();
+    let ran = site.user.run(&["run", "app"]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.stderr.contains("hint: `libpq.so.5` is in Debian's package `libpq5`"), "{}", ran.stderr);
 }
 
 #[test]
