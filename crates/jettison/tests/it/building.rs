@@ -106,7 +106,7 @@ fn an_image_goes_wherever_it_is_wanted() {
     // New code is one layer, the config and the manifest.
     registry.server().clear_log();
     project.write("app.py", "from flask import Flask\napp = Flask(__name__)\n# changed\n");
-    builder.build(&project, &["-t", &one, "--push"]).ok();
+    builder.build(&project, &["--native", "-t", &one, "--push"]).ok();
     let log = registry.server().log();
     assert_eq!((log.len(), log.iter().filter(|line| line.starts_with("POST")).count()), (5, 2), "{log:?}");
 }

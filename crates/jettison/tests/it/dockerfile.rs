@@ -116,7 +116,8 @@ impl Site {
 
     /// Nothing half done is left.
     fn is_clean(&self) {
-        let left: Vec<_> = fs::read_dir(self.user.path("store/tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let left: Vec<_> =
+            fs::read_dir(self.user.path("store/tmp")).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert_eq!(left, [] as [PathBuf; 0]);
     }
 }
@@ -149,7 +150,12 @@ fn base_with_programs() -> Vec<TarMember> {
         contents.push(TarMember::file(inside.as_str(), fs::read(&file).unwrap()).mode(0o755));
     }
     let known = ["usr", "etc", "tmp", "bin", "lib", "lib64", "sbin"];
-    members.extend(directories.iter().filter(|name| !known.contains(&name.as_str())).map(|name| TarMember::directory(name.as_str())));
+    members.extend(
+        directories
+            .iter()
+            .filter(|name| !known.contains(&name.as_str()))
+            .map(|name| TarMember::directory(name.as_str())),
+    );
     members.extend(contents);
     members
 }
