@@ -2,14 +2,17 @@
 
 use std::sync::mpsc;
 
-use jettison_engine::store::{CacheMount, NewCache, Prune, Sharing};
+use jettison_engine::store::{CacheMount, CacheRequest, NewCache, Prune, Sharing};
 use jettison_engine::view::View;
 
 use super::steps::{key, path};
 use super::*;
 
-pub const TESTS: &[Test] =
-    &[("caches_are_kept_and_shared", caches_are_kept_and_shared), ("caches_begin_as_asked", caches_begin_as_asked)];
+pub const TESTS: &[Test] = &[
+    ("caches_are_kept_and_shared", caches_are_kept_and_shared),
+    ("caches_begin_as_asked", caches_begin_as_asked),
+    ("nobody_waits_in_a_circle", nobody_waits_in_a_circle),
+];
 
 const EMPTY: NewCache<'_> = NewCache { content: None, mode: 0o755, uid: 0, gid: 0 };
 
@@ -97,4 +100,31 @@ fn caches_begin_as_asked() {
     let error = error.unwrap_err();
     assert_eq!(error.to_string(), "a cache cannot begin as `/seed/d/f`, which is no directory");
     assert!(error.hint().is_some());
+}
+
+fn nobody_waits_in_a_circle() {
+    let fixture = Fixture::new();
+    let root = fixture.dir.path().join("store");
+    let store = Store::open(&root).unwrap();
+    let request = |id, sharing| CacheRequest { id, sharing, new: EMPTY };
+    // One name twice in a step is one cache, locked when one of the two wants it locked.
+    let taken = store
+        .cache_mounts(&[request("b", Sharing::Shared), request("a", Sharing::Shared), request("b", Sharing::Locked)])
+        .unwrap();
+    assert!(taken[0].path() == taken[2].path() && taken[0].path() != taken[1].path());
+    let other = |sharing| store.cache_mounts(&[request("b", sharing)]).unwrap();
+    assert_ne!(other(Sharing::Private)[0].path(), taken[0].path());
+    drop(taken);
+    // Two steps that name the same caches in different orders: that this ends is the test.
+    std::thread::scope(|scope| {
+        for names in [["a", "b"], ["b", "a"]] {
+            let root = &root;
+            scope.spawn(move || {
+                let store = Store::open(root).unwrap();
+                for _ in 0..50 {
+                    store.cache_mounts(&names.map(|name| request(name, Sharing::Locked))).unwrap();
+                }
+            });
+        }
+    });
 }

@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &[
     ("device_nodes_are_made_and_not_opened", device_nodes_are_made_and_not_opened),
     ("a_step_that_fills_the_disk_harms_nothing", a_step_that_fills_the_disk_harms_nothing),
     ("memory_can_be_limited", memory_can_be_limited),
+    ("who_eats_memory_goes_first", who_eats_memory_goes_first),
 ];
 
 /// The most memory that this process ever had, in kB.
@@ -114,4 +115,55 @@ fn memory_can_be_limited() {
     let running = Sandbox::spawn(spec).unwrap();
     assert!(!running.wait().success());
     assert!(!running.memory_ran_out(), "a program that ends itself is not the kernel's doing");
+}
+
+/// A group of processes that has little memory. It is removed when it is dropped, which nobody may be in any more.
+struct MemoryGroup(PathBuf);
+
+impl MemoryGroup {
+    /// `None` where this process may make none.
+    fn new() -> Option<Self> {
+        let own = fs::read_to_string("/proc/self/cgroup").unwrap();
+        let base = Path::new("/sys/fs/cgroup");
+        let name = format!("jettison-test-{}", std::process::id());
+        let (directory, limit) = match own.lines().find_map(|line| line.split_once(":memory:")) {
+            Some((_, group)) => (base.join("memory").join(group.trim_start_matches('/')), "memory.limit_in_bytes"),
+            None => (base.to_owned(), "memory.max"),
+        };
+        fs::create_dir(directory.join(&name)).ok()?;
+        let group = Self(directory.join(name));
+        fs::write(group.0.join(limit), "67108864").ok()?;
+        // Without swap, where there is any.
+        let _ = fs::write(group.0.join("memory.swappiness"), "0");
+        let _ = fs::write(group.0.join("memory.swap.max"), "0");
+        Some(group)
+    }
+}
+
+impl Drop for MemoryGroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn who_eats_memory_goes_first() {
+    assert_eq!(output(Fixture::new().sh("cat /proc/self/oom_score_adj")), "1000\n");
+    let Some(group) = MemoryGroup::new() else {
+        println!("not run with little memory: this user may make no cgroup with a memory limit");
+        return;
+    };
+    let mut builder = Command::new("/proc/self/exe");
+    assert!(builder.arg("eater").arg(&group.0).status().unwrap().success());
+}
+
+/// A build with little memory, and a step that wants it all.
+pub fn eater(group: &Path) -> ExitCode {
+    fs::write(group.join("cgroup.procs"), std::process::id().to_string()).unwrap();
+    let fixture = Fixture::new();
+    let mut spec = fixture.sh("x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done");
+    (spec.stdout, spec.stderr) = (Stdio::Null, Stdio::Null);
+    let running = Sandbox::spawn(spec).unwrap();
+    assert_eq!((running.wait(), running.memory_ran_out()), (ExitStatus::Signal(9), true));
+    assert_eq!(output(fixture.sh("echo next")), "next\n");
+    ExitCode::SUCCESS
 }

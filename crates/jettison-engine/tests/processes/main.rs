@@ -81,6 +81,7 @@ fn main() -> ExitCode {
         Some("caller") => return caller(),
         Some("writer") => return writer(Path::new(&arguments[1])),
         Some("stepper") => return steps::stepper(Path::new(&arguments[1])),
+        Some("eater") => return faults::eater(Path::new(&arguments[1])),
         Some("with-ids") => return with_subordinate_ids(&arguments[1..]),
         _ => {}
     }
