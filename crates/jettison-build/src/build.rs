@@ -41,9 +41,9 @@ use crate::bytecode;
 use crate::choices;
 use crate::distributions::{self, Before};
 use crate::error::BuildError;
-use crate::git::GitRoom;
+use crate::git::{self, GitRoom};
 use crate::image::{self, Launch};
-use crate::index::Indexes;
+use crate::index::{self, Indexes};
 use crate::interpreter::{Interpreter, Machine as Target};
 use crate::job::Job;
 use crate::layers::{MadeLayer, OWN_LAYER_BYTES, OWN_LAYERS, PlannedLayer};
@@ -307,6 +307,9 @@ impl Flow<'_> {
             request.extra_index_urls.clone(),
             request.find_links.clone(),
         );
+        let requirements = resolve::requirements(job, project)?;
+        index::log_in(job, project, requirements.as_ref(), &indexes);
+        let repositories = git::repositories(project, requirements.as_ref());
         let expect_resolution = || match (&request.uv, request.locked) {
             (None, false) => resolve::expect_resolution(job, project, &indexes),
             _ => None,
@@ -336,7 +339,7 @@ impl Flow<'_> {
             false => Some(archives.of_machine(Target::of_linux(&job.machine.machine)?)),
         };
         let below = native.then_some(&base.packages);
-        let git = GitRoom::new(job, native_archives.as_ref().unwrap_or(&archives), below, &tools_root);
+        let git = GitRoom::new(job, native_archives.as_ref().unwrap_or(&archives), below, &tools_root, &repositories);
         let resolver = Resolver {
             interpreter: &base.interpreter,
             rootfs: &tools_root,

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use jettison_engine::sandbox::Mount;
 use jettison_engine::store::Snapshot;
 use jettison_http::redact;
-use jettison_python::direct::DirectReference;
+use jettison_python::direct::{DirectReference, without_credentials};
 use jettison_python::project::Project;
 use jettison_python::requirements::{Requirements, Wanted};
 
@@ -89,19 +89,27 @@ pub struct GitRoom<'a> {
     archives: &'a Archives<'a>,
     below: Option<&'a LockedPackages>,
     root: &'a Roots,
+    named: &'a [String],
     /// With ssh and without.
     unpacked: Mutex<BTreeMap<bool, Snapshot>>,
 }
 
 impl<'a> GitRoom<'a> {
-    /// Git from `archives` for a `root` that has the packages `below` already.
+    /// Git from `archives` for a `root` that has the packages `below` already. The project has `named` these repositories.
     pub fn new(
         job: &'a Job<'a>,
         archives: &'a Archives<'a>,
         below: Option<&'a LockedPackages>,
         root: &'a Roots,
+        named: &'a [String],
     ) -> Self {
-        Self { job, archives, below, root, unpacked: Mutex::default() }
+        Self { job, archives, below, root, named, unpacked: Mutex::default() }
+    }
+
+    /// The URL as the project has it, which may say who asks. A lock does not.
+    pub fn spelled<'u>(&'u self, url: &'u str) -> &'u str {
+        let same = |named: &&String| named.contains('@') && without_credentials(named) == url;
+        self.named.iter().find(same).map_or(url, String::as_str)
     }
 
     /// `root` with git, and with ssh where that is asked for.
@@ -139,9 +147,13 @@ impl<'a> GitRoom<'a> {
         if works {
             return Ok(());
         }
-        Err(BuildError::new(format!("cannot fetch {}: {}", redact(url), said.trim().replace(url, &redact(url))))
-            .transient(is_unreachable(&said))
-            .hint("is the repository there, and may this machine read it? git's own configuration is used"))
+        Err(BuildError::new(format!(
+            "cannot fetch {}: {}",
+            redact(url),
+            said.trim().replace(self.spelled(url), &redact(url))
+        ))
+        .transient(is_unreachable(&said))
+        .hint("is the repository there, and may this machine read it? git's own configuration is used"))
     }
 
     fn run_debian(&self, url: &str, directory: &Path, arguments: &[&str]) -> Result<(bool, String), BuildError> {

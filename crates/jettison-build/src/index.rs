@@ -1,5 +1,8 @@
 //! Package indices: which ones, and what stands on their pages.
 
+use jettison_http::Credentials;
+use jettison_python::project::Project;
+use jettison_python::requirements::Requirements;
 use jettison_python::simple::{self, IndexFile};
 
 use crate::error::BuildError;
@@ -51,7 +54,8 @@ impl Indexes {
 
     /// All indices, the default one first.
     pub fn urls(&self) -> Vec<String> {
-        std::iter::once(self.default_url().to_owned()).chain(self.extra.iter().cloned()).collect()
+        let extra = self.extra.iter().map(|extra| named(extra).1.to_owned());
+        std::iter::once(self.default_url().to_owned()).chain(extra).collect()
     }
 
     /// The flags that tell uv what it does not read itself.
@@ -70,6 +74,45 @@ impl Indexes {
         }
         arguments
     }
+}
+
+/// The name and the URL of `name=https://…`, as uv takes an index.
+fn named(text: &str) -> (Option<&str>, &str) {
+    match text.split_once('=') {
+        Some((name, url)) if !name.contains(['/', ':']) && url.contains("://") => (Some(name), url),
+        _ => (None, text),
+    }
+}
+
+/// Tells the way to the network who asks at private indices: credentials in URLs count for all of their origin, and for an index with a name
+/// there are variables, uv's and Poetry's (uv documentation, "Package indexes"; Poetry, "Configuring Credentials").
+pub fn log_in(job: &Job<'_>, project: &Project, requirements: Option<&Requirements>, indexes: &Indexes) {
+    let machine = job.machine;
+    let listed = |name: &str| machine.var(name).unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+    let of_uv: Vec<&str> = ["UV_INDEX", "UV_EXTRA_INDEX_URL"].into_iter().flat_map(listed).collect();
+    let options = requirements.map(|file| &file.options);
+    let of_file = options.into_iter().flat_map(|options| {
+        options.index_url.iter().chain(&options.extra_index_urls).chain(&options.find_links).map(String::as_str)
+    });
+    let asked = indexes.extra.iter().chain(&indexes.find_links).map(String::as_str);
+    let all = asked.chain(of_uv).chain(of_file).chain([indexes.default_url()]).map(named);
+    let of_project = project.indexes.iter().chain(&project.uv.indexes);
+    let of_project = of_project.map(|index| (index.name.as_deref(), index.url.as_str()));
+    for (name, url) in of_project.chain(all) {
+        job.http.log_in(url, name.and_then(|name| credentials(machine, name)));
+    }
+}
+
+/// What the variables say of an index with this name.
+fn credentials(machine: &Machine, name: &str) -> Option<Credentials> {
+    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let name: String = name.chars().map(plain).collect();
+    ["UV_INDEX", "POETRY_HTTP_BASIC"].into_iter().find_map(|prefix| {
+        let var = |what: &str| machine.var(&format!("{prefix}_{name}_{what}")).map(str::to_owned);
+        let (user, password) = (var("USERNAME"), var("PASSWORD"));
+        let is_set = user.is_some() || password.is_some();
+        is_set.then(|| Credentials { user: user.unwrap_or_default(), password: password.unwrap_or_default() })
+    })
 }
 
 /// An option of pip: its variable, or its configuration files, of which the last counts.
@@ -129,5 +172,22 @@ mod tests {
         let indexes = Indexes::new(&machine, Some("https://flag.example".into()), vec![], vec![]);
         assert_eq!(indexes.default_url(), "https://flag.example");
         assert!(indexes.uv_arguments().contains(&"--default-index".to_owned()));
+    }
+    #[test]
+    fn the_variables_of_an_index_have_its_name() {
+        let mut machine = Machine::default();
+        for (name, value) in [
+            ("UV_INDEX_MY_CORP_USERNAME", "me"),
+            ("UV_INDEX_MY_CORP_PASSWORD", "secret"),
+            ("POETRY_HTTP_BASIC_OTHER_PASSWORD", "token"),
+        ] {
+            machine.vars.insert(name.to_owned(), value.to_owned());
+        }
+        let of = |name: &str| credentials(&machine, name).map(|found| (found.user, found.password));
+        assert_eq!(of("my-corp"), Some(("me".to_owned(), "secret".to_owned())));
+        assert_eq!(of("other"), Some((String::new(), "token".to_owned())));
+        assert_eq!(of("third"), None);
+        assert_eq!(named("corp=https://h/simple"), (Some("corp"), "https://h/simple"));
+        assert_eq!(named("https://h/simple?a=https://b"), (None, "https://h/simple?a=https://b"));
     }
 }

@@ -14,6 +14,7 @@ use jettison_engine::graph::StageGraph;
 use jettison_engine::sandbox::Mount;
 use jettison_engine::store::Snapshot;
 use jettison_python::NormalizedName;
+use jettison_python::direct::without_credentials;
 use jettison_python::lock::{Lock, inputs};
 use jettison_python::project::{DependencySource, LockKind, Project};
 use jettison_python::requirements::Requirements;
@@ -107,12 +108,12 @@ impl Resolver<'_> {
         {
             return Ok(existing);
         }
-        let requirements = match &project.declared_source {
+        match &project.declared_source {
             DependencySource::None => return Ok(None),
             DependencySource::Lock(..) => return Ok(existing),
-            DependencySource::Requirements(files) => Some(Requirements::read(&project.root, files, &variable)?),
-            DependencySource::Declared | DependencySource::Backend => None,
-        };
+            DependencySource::Requirements(_) | DependencySource::Declared | DependencySource::Backend => {}
+        }
+        let requirements = requirements(job, project)?;
         let (major, minor) = self.interpreter.minor();
         let python = format!("{major}.{minor}");
         let inputs = inputs::digest(
@@ -157,7 +158,7 @@ impl Resolver<'_> {
         };
         let text = self.compile(job, &progress, question)?;
         drop(progress);
-        let text = inputs::mark(&text, inputs);
+        let text = inputs::mark(&without_secrets(&text), inputs);
         let path = project.root.join(PYLOCK);
         if let Err(error) = write_whole(&path, text.as_bytes()) {
             job.warn(format!("the resolution is not kept: {error}"));
@@ -272,6 +273,19 @@ impl Resolver<'_> {
     }
 }
 
+/// The requirements files of a project, where it has some, locked or not.
+pub fn requirements(job: &Job<'_>, project: &Project) -> Result<Option<Requirements>, BuildError> {
+    let variable = |name: &str| job.machine.vars.get(name).cloned();
+    match &project.declared_source {
+        DependencySource::Requirements(files) => Ok(Some(Requirements::read(&project.root, files, &variable)?)),
+        DependencySource::Lock(LockKind::Requirements, path) => {
+            let file = path.strip_prefix(&project.root).unwrap_or(path).to_string_lossy().into_owned();
+            Ok(Some(Requirements::read(&project.root, &[file], &variable)?))
+        }
+        _ => Ok(None),
+    }
+}
+
 /// Brings the resolver into the store, where the project will surely need it: it has no lock of any kind. Whether that works out does not
 /// matter yet.
 pub fn expect_resolution(job: &Job<'_>, project: &Project, indexes: &Indexes) -> Option<Snapshot> {
@@ -367,6 +381,12 @@ fn rebase(lock: &str, from: &Path, to: &Path) -> String {
     rebased + rest
 }
 
+/// A lock without the credentials that URLs in it have: it is there to be committed.
+fn without_secrets(lock: &str) -> String {
+    let bare = |text: &str| if text.starts_with("http") { without_credentials(text) } else { text.to_owned() };
+    lock.split('"').map(bare).collect::<Vec<_>>().join("\"")
+}
+
 /// The path without `.` and `..`, as far as the text tells.
 fn lexical(path: &Path) -> PathBuf {
     let mut clean = PathBuf::new();
@@ -414,6 +434,10 @@ mod tests {
         assert_eq!(rebased("../../home/me/app/wheels/x.whl"), "wheels/x.whl");
         assert_eq!(rebased("../../home/me/lib"), "/home/me/lib");
         assert_eq!(rebased("/home/me/app/x.whl"), "x.whl");
+        let secret =
+            "index = \"https://me:secret@h/simple\"\nvcs = { url = \"https://token@h/lib.git\", x = \"a@b\" }\n";
+        let bare = "index = \"https://h/simple\"\nvcs = { url = \"https://h/lib.git\", x = \"a@b\" }\n";
+        assert_eq!(without_secrets(secret), bare);
         assert_eq!(rebase("no such key", Path::new("/a"), Path::new("/b")), "no such key");
     }
 }

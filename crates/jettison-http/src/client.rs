@@ -31,6 +31,8 @@ struct Inner {
     /// What TLS trusts, read when the first connection needs it: a platform has hundreds of certificates.
     roots: OnceLock<RootCerts>,
     agents: Mutex<BTreeMap<Route, Agent>>,
+    /// By origin.
+    logins: Mutex<BTreeMap<String, Credentials>>,
 }
 
 /// What decides which connections can be shared.
@@ -47,12 +49,29 @@ impl Client {
         for path in &options.ca_files {
             read_pem(path)?;
         }
-        Ok(Self { inner: Arc::new(Inner { options, roots: OnceLock::new(), agents: Mutex::default() }) })
+        let (roots, agents, logins) = (OnceLock::new(), Mutex::default(), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { options, roots, agents, logins }) })
     }
 
     /// The options it was made with.
     pub fn options(&self) -> &Options {
         &self.inner.options
+    }
+
+    /// Remembers who asks at the origin of a URL (RFC 6454): these credentials, or those in the URL. They are sent where neither the
+    /// URL of a request nor its headers have others, before those of netrc. Nothing is remembered of a text that is no URL.
+    pub fn log_in(&self, url: &str, credentials: Option<Credentials>) {
+        let Ok(url) = Url::parse(url) else { return };
+        if let Some(credentials) = credentials.or_else(|| userinfo(&url)) {
+            let mut logins = self.inner.logins.lock().unwrap_or_else(PoisonError::into_inner);
+            logins.insert(url.origin().ascii_serialization(), credentials);
+        }
+    }
+
+    fn login(&self, url: &Url) -> Option<Credentials> {
+        let logins = self.inner.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        let netrc = || url.host_str().and_then(|host| self.options().netrc.lookup(host)).cloned();
+        logins.get(&url.origin().ascii_serialization()).cloned().or_else(netrc)
     }
 
     /// Whether the certificate of the URL's host is not checked.
@@ -101,7 +120,7 @@ impl Client {
         if headers.get("authorization").is_none() {
             credentials = userinfo(&url);
             if credentials.is_none() && request.stored_credentials {
-                credentials = url.host_str().and_then(|host| self.options().netrc.lookup(host)).cloned();
+                credentials = self.login(&url);
             }
         }
         for _ in 0..=MAX_REDIRECTS {

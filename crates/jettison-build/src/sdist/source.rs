@@ -70,7 +70,7 @@ impl Source {
         fs::create_dir_all(into).context(into.display())?;
         let text = into.to_str().ok_or_else(|| BuildError::new("the store's path is not UTF-8"))?;
         let run = |arguments: &[&str]| room.run(url, into, arguments);
-        run(&["clone", "--quiet", "--no-checkout", "--", url, text])?;
+        run(&["clone", "--quiet", "--no-checkout", "--", room.spelled(url), text])?;
         let checkout = ["-C", text, "checkout", "--quiet", "--detach", commit];
         if run(&checkout).is_err() {
             // It is on no branch and under no tag, as the commits of a merge request are.

@@ -3,11 +3,13 @@
 
 mod contents;
 mod image;
+mod indices;
 mod layers;
 mod platforms;
 mod project_files;
 mod refusals;
 mod reproducible;
+mod together;
 mod trouble;
 
 use std::collections::BTreeSet;

@@ -13,7 +13,7 @@ fn a_project_that_cannot_be_built_is_told_what_is_wrong_with_it() {
     let site = Site::new();
     let good = || site.project();
     let only = |file: &str, text: &str| Project::new().file(file, text);
-    let cases: [Case<'_>; 11] = [
+    let cases: [Case<'_>; 12] = [
         (
             "a syntax error in the entry point",
             good().file(
@@ -52,6 +52,13 @@ fn a_project_that_cannot_be_built_is_told_what_is_wrong_with_it() {
             &[],
             &["no start command was found", "`lib.py`, the one Python file"],
             "[tool.jettison]",
+        ),
+        (
+            "a base that is not there",
+            good(),
+            &["--base", "oci:bases/nowhere:v1"],
+            &["base oci:", "there is no `", "/bases/nowhere`"],
+            "relative to the directory you are in",
         ),
         (
             "a Python that no suite has",

@@ -47,8 +47,9 @@ fn a_release_that_expired_is_refused() {
 }
 
 #[test]
-fn an_index_that_is_not_the_release_s_is_refused() {
-    archive_is_refused(archive().fault(ArchiveFault::OtherPackages(trixie())), 2, &["Packages"], "");
+fn a_mirror_between_two_releases_is_worth_another_try() {
+    let between = archive().fault(ArchiveFault::OtherPackages(trixie()));
+    archive_is_refused(between, 75, &["Packages", "bytes"], "try again in some minutes");
 }
 
 #[test]
