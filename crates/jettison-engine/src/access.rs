@@ -17,13 +17,14 @@ use jettison_tree::{Device, TreePath, Xattrs};
 use rustix::buffer::spare_capacity;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, ResolveFlags, fstat, major, minor, open, openat2, readlinkat};
 use rustix::io::Errno;
-use rustix::process::{getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::{self, IdRange};
+use crate::sandbox;
 
-/// The id of what belongs to nobody who exists inside (the kernel's `overflowuid`).
-const NOBODY: u32 = 65534;
+mod ids;
+
+use ids::Ids;
+
 /// The longest list of names of extended attributes, and the longest value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX`).
 const XATTR_LIMIT: usize = 64 * 1024;
 
@@ -104,41 +105,6 @@ impl ReadError {
                 Some("this user may not read it, and no user namespace in which it could can be had here".into())
             }
             _ => None,
-        }
-    }
-}
-
-/// Which ids a sandbox has for those that files have outside.
-#[derive(Debug, Clone, Copy)]
-enum Ids {
-    Same,
-    Mapped { uid: u32, gid: u32, users: Option<IdRange>, groups: Option<IdRange> },
-}
-
-impl Ids {
-    fn of(mode: &sandbox::Mode) -> Self {
-        let (uid, gid) = (geteuid().as_raw(), getegid().as_raw());
-        match *mode {
-            _ if uid == 0 => Self::Same,
-            sandbox::Mode::Root => Self::Same,
-            sandbox::Mode::SingleId => Self::Mapped { uid, gid, users: None, groups: None },
-            sandbox::Mode::IdRanges { users, groups } => {
-                Self::Mapped { uid, gid, users: Some(users), groups: Some(groups) }
-            }
-        }
-    }
-
-    fn inside(&self, uid: u32, gid: u32) -> (u32, u32) {
-        let map = |id: u32, own, range: Option<IdRange>| match range {
-            _ if id == own => 0,
-            Some(range) if id >= range.start && id - range.start < range.count => id - range.start + 1,
-            _ => NOBODY,
-        };
-        match *self {
-            Self::Same => (uid, gid),
-            Self::Mapped { uid: own, gid: own_group, users, groups } => {
-                (map(uid, own, users), map(gid, own_group, groups))
-            }
         }
     }
 }
@@ -381,24 +347,4 @@ fn xattrs_of(node: &OwnedFd) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
         }
     }
     Ok(found)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_come_out_as_they_are_inside() {
-        let range = |start| Some(IdRange { start, count: 1000 });
-        let ids = Ids::Mapped { uid: 500, gid: 600, users: range(100_000), groups: range(200_000) };
-        for (outside, inside) in [
-            ((500, 600), (0, 0)),
-            ((100_000, 200_000), (1, 1)),
-            ((100_999, 200_999), (1000, 1000)),
-            ((101_000, 0), (NOBODY, NOBODY)),
-        ] {
-            assert_eq!(ids.inside(outside.0, outside.1), inside);
-        }
-        assert_eq!(Ids::Same.inside(7, 8), (7, 8));
-    }
 }

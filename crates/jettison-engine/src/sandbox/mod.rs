@@ -30,6 +30,7 @@
 //! not limited, but by [`Limit`]s; where memory runs out, what is in a sandbox is the first that the kernel kills
 //! ([`Running::memory_ran_out`]). This needs Linux 5.12.
 
+mod attach;
 mod control;
 mod error;
 mod init;

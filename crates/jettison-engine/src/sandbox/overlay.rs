@@ -16,9 +16,9 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountFlags, mount};
 use rustix::process::{Resource, Rlimit, chdir, getrlimit, setrlimit};
 
+use super::attach::{attach_at, detached};
 use super::error::Failure;
 use super::mode::{IdMap, is_first_namespace};
-use super::mounts::{attach_at, detached};
 use super::spec::{Rootfs, Upper};
 use crate::removal::remove_as_ourselves;
 

@@ -16,11 +16,10 @@ use rustix::io::Errno;
 use rustix::mount::{MountAttrFlags, MountFlags, MountPropagationFlags, UnmountFlags, mount_change, unmount};
 use rustix::process::{chdir, fchdir, pivot_root};
 
+use super::attach::{attach_at, clone_from, clone_tree, detached, set_attributes};
 use super::error::Failure;
 use super::mode::IdMap;
-use super::mounts::{
-    INERT, MountPoints, attach_at, clone_from, clone_tree, detached, prepare_places, set_attributes, sources,
-};
+use super::mounts::{INERT, MountPoints, prepare_places, sources};
 use super::overlay::{as_many_files_as, many_files, mount_root};
 use super::spec::{Network, Spec, Upper};
 
