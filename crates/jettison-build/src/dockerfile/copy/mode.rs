@@ -1,6 +1,6 @@
 //! `--chmod`: octal, or symbolic as chmod(1) of the BSDs reads it (setmode(3)), which is what BuildKit follows. No umask takes part.
 //!
-//! Two things differ from GNU's chmod: `X` means something behind `+` alone, and `=` leaves the sticky bit as it is.
+//! One thing differs from GNU's chmod: `=` leaves the sticky bit as it is.
 
 use crate::error::BuildError;
 
@@ -141,8 +141,8 @@ fn parse_operation(operator: u8, mut who: u32, what: &[u8], changes: &mut Vec<Ch
             b'r' => bits |= 0o444,
             b'w' => bits |= 0o222,
             b'x' => bits |= EXECUTE,
-            b'X' if operator == b'+' => if_executable = EXECUTE,
-            b'X' => {}
+            b'X' if operator == b'-' => {}
+            b'X' => if_executable = EXECUTE,
             b's' if only_others => {}
             b's' => bits |= SETUID | SETGID,
             b't' if only_others => {}
@@ -195,7 +195,7 @@ mod tests {
             ("u=rwx", 0o744, 0o755),
             ("a+X", 0o644, 0o755),
             ("u+rwX,go-w", 0o644, 0o755),
-            ("go=rX", 0o644, 0o744),
+            ("go=rX", 0o644, 0o755),
             ("u+s", 0o4644, 0o4755),
             ("g+s", 0o2644, 0o2755),
             ("o+s", 0o644, 0o755),

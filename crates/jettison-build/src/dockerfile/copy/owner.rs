@@ -1,7 +1,7 @@
 //! `--chown`: numbers, or names of the stage's own `/etc/passwd` and `/etc/group`.
 //!
 //! A user alone brings their group: the one of `passwd` for a name, the same number for a number. As in BuildKit a name that nobody has is
-//! root; here that is said.
+//! root; here that is said. Where there is no such file at all, as in an empty stage, a name is an error.
 
 use crate::dockerfile::context::tree::{FileTree, read_file};
 use crate::error::BuildError;
@@ -70,7 +70,11 @@ fn look_up(
         return Err(BuildError::new(format!("--chown={chown} has the name `{name}`, and --link looks at no stage"))
             .hint("write the number, or leave --link out"));
     };
-    let text = read_file(stage, file, LIMIT)?.unwrap_or_default();
+    let Some(text) = read_file(stage, file, LIMIT)? else {
+        let file = String::from_utf8_lossy(file);
+        return Err(BuildError::new(format!("--chown={chown} has the name `{name}`, and the stage has no /{file}"))
+            .hint("write the number"));
+    };
     for line in text.split(|&byte| byte == b'\n') {
         let fields: Vec<&[u8]> = line.trim_ascii().split(|&byte| byte == b':').collect();
         let id = |at: usize| fields.get(at).and_then(|field| std::str::from_utf8(field).ok()?.parse().ok());

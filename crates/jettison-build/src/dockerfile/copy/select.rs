@@ -131,7 +131,14 @@ fn select_path(
     let scope = format!("{written}\u{0}{}\u{0}{}", request.parents, request.excludes.join("\u{0}"));
     let scan = Scan { tree, include, excludes, scope };
     let before = parts.len();
-    for path in matches(tree, source)? {
+    let (base, matched) = matches(tree, source)?;
+    for path in matched {
+        // What a wildcard names can be excluded; what is named itself cannot.
+        if let (Some(base), Some(excludes)) = (&base, excludes)
+            && excludes.matches(below(&path, base))
+        {
+            continue;
+        }
         let followed = resolve_in(tree, &path)?;
         let Some(stat) = tree.lstat(&followed)? else {
             return Err(missing::source(tree, place, written, &path, &followed));
@@ -150,13 +157,13 @@ fn select_path(
     Ok(())
 }
 
-/// The paths that a source names: itself, or what its wildcards match, in the order of their bytes. A pattern that matches nothing
-/// names nothing, as in BuildKit.
-fn matches(tree: &dyn FileTree, source: &str) -> Result<Vec<Vec<u8>>, BuildError> {
+/// The paths that a source names: itself, or what its wildcards match, in the order of their bytes, with the directory that they
+/// begin in. A pattern that matches nothing names nothing, as in BuildKit.
+fn matches(tree: &dyn FileTree, source: &str) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), BuildError> {
     let cleaned = String::from_utf8(clean(source.as_bytes())).unwrap_or_default();
     let components: Vec<&str> = cleaned.split('/').collect();
     let Some(first) = components.iter().position(|component| has_wildcards(component)) else {
-        return Ok(vec![cleaned.into_bytes()]);
+        return Ok((None, vec![cleaned.into_bytes()]));
     };
     let parse = |component: &&str| {
         Glob::parse(component).map_err(|why| {
@@ -166,7 +173,7 @@ fn matches(tree: &dyn FileTree, source: &str) -> Result<Vec<Vec<u8>>, BuildError
     };
     let globs = components[first..].iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     let base = resolve_in(tree, components[..first].join("/").as_bytes())?;
-    let mut found = vec![base];
+    let mut found = vec![base.clone()];
     for glob in &globs {
         let mut next = Vec::new();
         for directory in &found {
@@ -178,7 +185,13 @@ fn matches(tree: &dyn FileTree, source: &str) -> Result<Vec<Vec<u8>>, BuildError
         }
         found = next;
     }
-    Ok(found)
+    Ok((Some(base), found))
+}
+
+/// `path` as it is called in the directory `base` above it.
+fn below<'a>(path: &'a [u8], base: &[u8]) -> &'a [u8] {
+    let rest = path.strip_prefix(base).unwrap_or(path);
+    rest.strip_prefix(b"/").unwrap_or(rest)
 }
 
 /// How directories are searched.
