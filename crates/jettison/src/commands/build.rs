@@ -237,6 +237,12 @@ fn run_dockerfile(
     session: &Session<'_>,
     outputs: &[OutputSpec],
 ) -> Result<Exit, BuildError> {
+    if let Some(flag) = args.native_flag() {
+        return Err(BuildError::new(format!(
+            "{flag} is for builds from a Python project, and this one is by a Dockerfile"
+        ))
+        .hint("leave it out, or build with --native"));
+    }
     let request = dockerfile::request(args, file, session)?;
     if let Some(call) = dockerfile::Call::of(args)? {
         return dockerfile::call(&call, &request);
@@ -267,6 +273,11 @@ fn no_name() -> BuildError {
 }
 
 fn run_native(args: &BuildArgs, session: &Session<'_>, outputs: &[OutputSpec]) -> Result<Exit, BuildError> {
+    if let Some(flag) = args.dockerfile.given() {
+        return Err(
+            BuildError::new(format!("{flag} is for Dockerfiles, and this build has none")).hint("name one with -f")
+        );
+    }
     let request = request(args, session)?;
     if request.settings.tag.is_none() && outputs.iter().any(OutputSpec::needs_a_name) {
         return Err(no_name());
@@ -396,6 +407,29 @@ fn json<R: serde::Serialize>(digest: Digest, reports: &[R]) -> Result<String, Bu
 }
 
 impl BuildArgs {
+    /// A flag that was given and means nothing with a Dockerfile.
+    fn native_flag(&self) -> Option<&'static str> {
+        let given = [
+            ("--python", self.python.is_some()),
+            ("--base", self.base.is_some()),
+            ("--command", self.command.is_some()),
+            ("--port", self.port.is_some()),
+            ("--user", self.user.is_some()),
+            ("--workdir", self.workdir.is_some()),
+            ("--env", !self.env.is_empty()),
+            ("--with", !self.with.is_empty()),
+            ("--trim", self.trim.is_some()),
+            ("--bytecode", self.bytecode.is_some()),
+            ("--include", !self.include.is_empty()),
+            ("--exclude", !self.exclude.is_empty()),
+            ("--extra", !self.extras.is_empty()),
+            ("--group", !self.groups.is_empty()),
+            ("--locked", self.locked),
+            ("--upgrade", self.upgrade),
+        ];
+        given.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
+    }
+
     /// The flags as settings: what was not given is not set.
     pub fn settings(&self) -> Settings {
         fn list(words: &[String]) -> Option<Vec<String>> {

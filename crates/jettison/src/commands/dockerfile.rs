@@ -115,6 +115,34 @@ pub enum Right {
     SecurityInsecure,
 }
 
+impl DockerfileArgs {
+    /// A flag that was given and means nothing without a Dockerfile.
+    pub fn given(&self) -> Option<&'static str> {
+        let given = [
+            ("--target", self.target.is_some()),
+            ("--build-arg", !self.build_arg.is_empty()),
+            ("--build-context", !self.build_context.is_empty()),
+            ("--secret", !self.secret.is_empty()),
+            ("--ssh", !self.ssh.is_empty()),
+            ("--annotation", !self.annotation.is_empty()),
+            ("--no-cache-filter", !self.no_cache_filter.is_empty()),
+            ("--no-cache", self.no_cache),
+            ("--pull", self.pull),
+            ("--network", self.network != NetworkName::Default),
+            ("--allow", !self.allow.is_empty()),
+            ("--add-host", !self.add_host.is_empty()),
+            ("--shm-size", self.shm_size.is_some()),
+            ("--ulimit", !self.ulimit.is_empty()),
+            ("--cache-from", !self.cache_from.is_empty()),
+            ("--cache-to", !self.cache_to.is_empty()),
+            ("--explain-cache", self.explain_cache),
+            ("--call", self.call.is_some()),
+            ("--check", self.check),
+        ];
+        given.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
+    }
+}
+
 fn host(text: &str) -> Result<(String, String), String> {
     let (name, address) = text.split_once('=').or_else(|| text.split_once(':')).ok_or("expected NAME:ADDRESS")?;
     let address = address.trim_start_matches('[').trim_end_matches(']');

@@ -27,6 +27,10 @@ fn a_dockerfile_is_taken_unless_settings_say_otherwise() {
     let built = site.build(&["-f", named.to_str().unwrap()]);
     assert!(first_line(&built.stderr).contains("(-f names it)"), "{}", built.stderr);
     built.ok();
+    let (_, said) = site.build(&["--native", "--target", "x"]).failed();
+    assert!(said.contains("--target is for Dockerfiles"), "{said}");
+    let (_, said) = site.build(&["-f", named.to_str().unwrap(), "--python", "3.13"]).failed();
+    assert!(said.contains("--python is for builds from a Python project"), "{said}");
     let native = site.build(&["--native"]);
     assert!(first_line(&native.stderr).contains("(--native); the Dockerfile there is not used"), "{}", native.stderr);
 }
