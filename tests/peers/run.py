@@ -32,7 +32,7 @@ def main():
 
     check_examples.register_all(options)
     check_examples.after_all()
-    for module in ("check_media", "check_readers", "check_articles", "check_reproducible", "check_bad_input"):
+    for module in ("check_media", "check_readers", "check_articles", "check_reproducible", "check_sources", "check_bad_input"):
         __import__(module)
     passed, failed = harness.main(options)
     print(f"{passed} passed, {failed} failed")

@@ -1,0 +1,237 @@
+"""What has no wheel on an index: commits of repositories, and sdists that need a real compiler; and indices that ask who is there."""
+
+import base64
+import hashlib
+import http.server
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import threading
+import urllib.request
+import zipfile
+
+from harness import check, expect
+
+MAIN = """from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+{imports}
+
+if __name__ == "__main__":
+    HTTPServer(("0.0.0.0", 8000), SimpleHTTPRequestHandler).serve_forever()
+"""
+PURE = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"\n'
+SECRET = "s3cr3t-t0ken"
+
+
+def repository(account, name):
+    """A repository whose project is in a subdirectory: tag v1, then a branch with another answer. Returns its path."""
+    path = account.project(name, {
+        "py/pyproject.toml": f'{PURE}[project]\nname = "git-lib"\nversion = "1.2"\n[tool.setuptools]\npackages = ["git_lib"]\n',
+        "py/git_lib/__init__.py": "answer = 'v1'\n",
+    })
+
+    def git(*arguments):
+        identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "safe.directory=*"]
+        done = subprocess.run(["git", *identity, "-C", path, *arguments], capture_output=True, text=True, check=False)
+        expect(done.returncode == 0, done.stderr)
+        return done.stdout.strip()
+
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("tag", "v1")
+    first = git("rev-parse", "HEAD")
+    with open(os.path.join(path, "py/git_lib/__init__.py"), "w", encoding="utf-8") as file:
+        file.write("answer = 'main'\n")
+    git("commit", "-q", "-a", "-m", "two")
+    account.own(path)
+    return path, first
+
+
+@check("a tag, a branch and a commit of a git repository are resolved, locked, fetched and recorded")
+def _(context):
+    for account in context.accounts:
+        path, commit = repository(account, "git-lib")
+        for revision, answer in (("v1", "v1"), ("main", "main"), (commit, "v1")):
+            project = account.project("uses-git", {
+                "requirements.txt": f"git-lib @ git+file://{path}@{revision}#subdirectory=py\n",
+                "main.py": MAIN.format(imports=f"from git_lib import answer\nassert answer == '{answer}', answer"),
+            })
+            built = account.build(project, "--port", "8000")
+            expect(built["verify"]["http_status"] == 200, str(built["verify"]))
+            store = os.path.join(account.work, f"git-{revision[:8]}")
+            again = account.build(project, "--locked", "--store", store, "--port", "8000")
+            expect(again["digest"] == built["digest"], f"{revision}: {built['digest']}, then {again['digest']}")
+            into = os.path.join(account.work, f"git-root-{revision[:8]}")
+            account.build(project, "--locked", "--port", "8000", "-o", f"type=oci,tar=false,dest={into}")
+            found = records(into)
+            expect(any('"vcs_info"' in record and '"py"' in record for record in found), str(found))
+
+
+def records(layout):
+    """Every direct_url.json in the layers of a layout."""
+    found = []
+    for root, _, files in os.walk(os.path.join(layout, "blobs")):
+        for name in files:
+            try:
+                with tarfile.open(os.path.join(root, name)) as layer:
+                    for member in layer:
+                        if member.name.endswith("direct_url.json"):
+                            found.append(layer.extractfile(member).read().decode())
+            except tarfile.ReadError:
+                pass
+    return found
+
+
+BACKEND = """
+import os
+from setuptools import build_meta as real
+from setuptools.build_meta import *
+
+def get_requires_for_build_wheel(config_settings=None):
+    return ["setuptools", "wheel", "toml"]
+
+def build_wheel(directory, config_settings=None, metadata_directory=None):
+    import toml
+    assert toml.loads("a = 1")["a"] == 1
+    return real.build_wheel(directory, config_settings, metadata_directory)
+"""
+EXTENSION = r"""
+#include <Python.h>
+#include <mosquitto.h>
+static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(MOSQ_ERR_SUCCESS + 42); }
+static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {NULL}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "odd_ext", NULL, -1, methods};
+PyMODINIT_FUNC PyInit_odd_ext(void) { return PyModule_Create(&module); }
+"""
+
+
+def sdist():
+    """An sdist whose backend asks for more, and whose extension needs a header that no table knows."""
+    files = {
+        "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": BACKEND,
+        "odd_ext.c": EXTENSION,
+        "setup.py": "from setuptools import Extension, setup\n"
+        "setup(name='odd-ext', version='1.0', py_modules=[], ext_modules=[Extension('odd_ext', ['odd_ext.c'])])\n",
+        "PKG-INFO": "Metadata-Version: 2.2\nName: odd-ext\nVersion: 1.0\n",
+    }
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"odd_ext-1.0/{name}")
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text.encode()))
+    return packed.getvalue()
+
+
+@check("an sdist gets what its backend asks for and the header that it misses, and is the same for everybody")
+def _(context):
+    packed = sdist()
+    digests = {}
+    locks = {}
+    for account in context.accounts:
+        project = account.project("from-source", {
+            "requirements.txt": "./odd_ext-1.0.tar.gz\n",
+            "odd_ext-1.0.tar.gz": packed,
+            "main.py": MAIN.format(imports="import odd_ext\nassert odd_ext.answer() == 42"),
+        } | locks)
+        digests[account.name, "first"] = account.build(project, "--port", "8000")["digest"]
+        with open(os.path.join(project, "jettison.lock"), encoding="utf-8") as file:
+            lock = file.read()
+        expect("libmosquitto-dev" in lock and "toml-" in lock, "the lock names neither header nor requirement")
+        fresh = ["--locked", "--store", os.path.join(account.work, "sources")]
+        digests[account.name, "locked, in an empty store"] = account.build(project, "--port", "8000", *fresh)["digest"]
+        digests[account.name, "offline"] = account.build(project, "--port", "8000", "--locked", "--offline")["digest"]
+        # The others begin with this lock, so that an archive that changes meanwhile changes nothing.
+        for name in ("jettison.lock", "pylock.toml"):
+            with open(os.path.join(project, name), encoding="utf-8") as file:
+                locks[name] = file.read()
+    expect(len(set(digests.values())) == 1, str(digests))
+
+
+def private_index():
+    """An index on loopback with one wheel, which passes everything else on to PyPI, for one user."""
+    name = "private_lib-1.0-py3-none-any.whl"
+    packed = io.BytesIO()
+    info = "private_lib-1.0.dist-info"
+    files = {
+        "private_lib.py": "answer = 42\n",
+        f"{info}/METADATA": "Metadata-Version: 2.1\nName: private-lib\nVersion: 1.0\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    hashes = {
+        path: base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).decode().rstrip("=")
+        for path, text in files.items()
+    }
+    rows = [f"{path},sha256={hashes[path]},{len(text)}\n" for path, text in files.items()]
+    files[f"{info}/RECORD"] = "".join(rows) + f"{info}/RECORD,,\n"
+    with zipfile.ZipFile(packed, "w") as wheel:
+        for path, text in files.items():
+            wheel.writestr(path, text)
+    allowed = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.headers.get("Authorization") != allowed:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="index"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            body, kind = b"", "text/html"
+            if self.path == f"/files/{name}":
+                body, kind = packed.getvalue(), "application/octet-stream"
+            elif self.path == "/simple/private-lib/":
+                body = f'<a href="/files/{name}">{name}</a>'.encode()
+            elif self.path == "/simple/uv/":
+                with urllib.request.urlopen("https://pypi.org/simple/uv/") as answer:
+                    body = answer.read()
+            self.send_response(200 if body else 404)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@check("a private index is resolved from by URL, netrc and variables, and the password is written nowhere")
+def _(context):
+    account = context.first
+    server = private_index()
+    context.at_end(server.shutdown)
+    open_url = f"http://127.0.0.1:{server.server_port}/simple"
+    secret_url = open_url.replace("//", f"//me:{SECRET}@")
+    netrc = os.path.join(account.work, "netrc")
+    with open(netrc, "w", encoding="utf-8") as file:
+        file.write(f"machine 127.0.0.1 login me password {SECRET}\n")
+    account.own(account.work)
+    named = f'[project]\nname = "app"\nversion = "1"\ndependencies = ["private-lib"]\n[[tool.uv.index]]\nname = "corp"\nurl = "{open_url}"\n'
+    ways = {
+        "url": ({"UV_DEFAULT_INDEX": secret_url}, None),
+        "netrc": ({"UV_DEFAULT_INDEX": open_url, "NETRC": netrc}, None),
+        "variables": ({"UV_INDEX_CORP_USERNAME": "me", "UV_INDEX_CORP_PASSWORD": SECRET}, named),
+    }
+    for way, (env, pyproject) in ways.items():
+        files = {"main.py": MAIN.format(imports="from private_lib import answer\nassert answer == 42")}
+        files |= {"pyproject.toml": pyproject} if pyproject else {"requirements.txt": "private-lib\n"}
+        project = account.project(f"private-{way}", files)
+        store = os.path.join(account.work, f"private-{way}")
+        command = ("build", project, "--json", "--port", "8000", "--command", "python main.py", "--store", store)
+        done = account.jettison(*command, env=env)
+        again = account.jettison(*command, "--locked", env=env)
+        for said in (done, again):
+            expect(SECRET not in said.stdout + said.stderr, f"{way}: the password is printed")
+        for root, _, names in [*os.walk(project), *os.walk(os.path.join(store, "blobs"))]:
+            for name in names:
+                with open(os.path.join(root, name), "rb") as file:
+                    expect(SECRET.encode() not in file.read(), f"{way}: the password is in {name}")
+        shutil.rmtree(store, ignore_errors=True)
