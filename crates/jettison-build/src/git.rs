@@ -181,6 +181,9 @@ impl<'a> GitRoom<'a> {
     }
 }
 
+/// What a tool in the sandbox is given: variables, and what is mounted.
+pub type Surroundings = (Vec<(String, String)>, Vec<Mount>);
+
 /// Whether trying again may help.
 fn is_unreachable(said: &str) -> bool {
     let signs =
@@ -190,11 +193,7 @@ fn is_unreachable(said: &str) -> bool {
 
 /// What a tool in the sandbox is given for reaching `repositories`: variables and mounts. `scratch` is a directory of its own that lives as
 /// long as the tool.
-pub fn environment(
-    machine: &Machine,
-    repositories: &[String],
-    scratch: &Path,
-) -> Result<(Vec<(String, String)>, Vec<Mount>), BuildError> {
+pub fn environment(machine: &Machine, repositories: &[String], scratch: &Path) -> Result<Surroundings, BuildError> {
     let mut env: Vec<(String, String)> = [
         ("HOME", HOME),
         ("PATH", "/usr/local/bin:/usr/bin:/bin"),

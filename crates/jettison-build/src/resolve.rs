@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use jettison_engine::graph::StageGraph;
-use jettison_engine::sandbox::Mount;
 use jettison_engine::store::Snapshot;
 use jettison_python::NormalizedName;
 use jettison_python::direct::without_credentials;
@@ -331,11 +330,7 @@ fn pinned_uv(job: &Job<'_>, indexes: &Indexes) -> Result<Snapshot, BuildError> {
 }
 
 /// What uv reads of the user's: its variables, its configuration, credentials, certificates, and what git reads.
-fn environment(
-    job: &Job<'_>,
-    repositories: &[String],
-    scratch: &Path,
-) -> Result<(Vec<(String, String)>, Vec<Mount>), BuildError> {
+fn environment(job: &Job<'_>, repositories: &[String], scratch: &Path) -> Result<git::Surroundings, BuildError> {
     let machine = job.machine;
     let (mut env, mut mounts) = git::environment(machine, repositories, scratch)?;
     env.push(("UV_NO_PROGRESS".to_owned(), "1".to_owned()));
