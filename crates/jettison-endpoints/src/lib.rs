@@ -16,5 +16,4 @@ pub const DEFAULT_REGISTRY_API: &str = "registry-1.docker.io";
 /// What `docker login` calls that registry in config.json.
 pub const DEFAULT_REGISTRY_LOGIN: &str = "https://index.docker.io/v1/";
 /// Other names that it has had.
-pub const DEFAULT_REGISTRY_ALIASES: [&str; 3] =
-    ["index.docker.io", DEFAULT_REGISTRY_API, "registry.hub.docker.com"];
+pub const DEFAULT_REGISTRY_ALIASES: [&str; 3] = ["index.docker.io", DEFAULT_REGISTRY_API, "registry.hub.docker.com"];

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
+use sha2::digest::common::hazmat::SerializableState as _;
 
 /// A SHA-256 digest, written `sha256:<64 hex digits>` (OCI image-spec, descriptor.md, "Digests").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -115,10 +116,33 @@ impl Hasher {
         self.len += bytes.len() as u64;
     }
 
+    /// Where it stands.
+    pub fn state(&self) -> HasherState {
+        HasherState { sha: self.sha.serialize().to_vec(), len: self.len }
+    }
+
+    /// A hasher that stands there; `None` for what is no state.
+    pub fn resume(state: &HasherState) -> Option<Self> {
+        let sha = sha2::Sha256::deserialize(state.sha.as_slice().try_into().ok()?).ok()?;
+        Some(Self { sha, len: state.len })
+    }
+
+    /// The number of bytes seen.
+    pub fn bytes(&self) -> u64 {
+        self.len
+    }
+
     /// The digest and the number of bytes seen.
     pub fn finish(self) -> (Digest, u64) {
         (Digest(self.sha.finalize().into()), self.len)
     }
+}
+
+/// Where a [`Hasher`] stands, for another one to go on from there: what was hashed once need not be hashed again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HasherState {
+    sha: Vec<u8>,
+    len: u64,
 }
 
 impl Write for Hasher {
@@ -135,6 +159,19 @@ impl Write for Hasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hasher_goes_on_where_another_stood() {
+        let mut hasher = Hasher::new();
+        hasher.update(&[7; 1000]);
+        let state = serde_json::to_string(&hasher.state()).unwrap();
+        let mut other = Hasher::resume(&serde_json::from_str(&state).unwrap()).unwrap();
+        for each in [&mut hasher, &mut other] {
+            each.update(b"more");
+        }
+        assert_eq!(hasher.finish(), other.finish());
+        assert!(Hasher::resume(&HasherState { sha: vec![1; 7], len: 7 }).is_none());
+    }
 
     #[test]
     fn digests_are_written_as_they_are_read() {

@@ -13,7 +13,7 @@ mod fragment;
 mod path;
 mod xattrs;
 
-pub use digest::{Digest, DigestError, Hasher};
+pub use digest::{Digest, DigestError, Hasher, HasherState};
 pub use entry::{Collision, Content, ContentReader, Device, Entry, Node, Tree};
 pub use fragment::{Fragment, FragmentError, FragmentWriter};
 pub use path::{PathError, TreePath};

@@ -15,6 +15,7 @@ use jettison_tree::{Entry, Node, TreePath};
 use super::compress::Members;
 use super::gzip::{Member, MemberCache};
 use super::pyc::{self, SourceTime};
+use super::resume::{Checkpoint, Earlier};
 use super::write::{Attributes, LayerBlob, LayerError, LayerOptions, LayerWriter, WHITEOUT, is_reserved};
 
 /// Writes the layer of one step.
@@ -22,7 +23,7 @@ pub struct ChangesetWriter<'s, W: Write> {
     layer: LayerWriter<W>,
     latest: i64,
     links: BTreeMap<TreePath, Entry>,
-    sources: Box<dyn Fn(&TreePath) -> SourceTime + 's>,
+    sources: Box<Sources<'s>>,
 }
 
 /// A changeset that was written.
@@ -33,6 +34,9 @@ pub struct WrittenChangeset {
     /// Where the members of the blob are, for the [`MemberCache`] of a later layer; none without a cache, and none of a
     /// layer that is not packed with gzip.
     pub members: Vec<Member>,
+    /// From where a later layer that begins alike can go on; none where `members` has none, and none of contents whose digests
+    /// are not known before they are read.
+    pub checkpoints: Vec<Checkpoint>,
 }
 
 impl<'s, W: Write> ChangesetWriter<'s, W> {
@@ -53,34 +57,68 @@ impl<'s, W: Write> ChangesetWriter<'s, W> {
         self
     }
 
+    /// Takes over what `earlier` has in common with `entries` from the start, and returns how many of them that is: the rest
+    /// is pushed. The entries are in the order of their paths, and nothing was pushed yet. The layer comes out as without.
+    pub fn resume(&mut self, earlier: &Earlier<'_>, entries: &[Entry]) -> Result<usize, LayerError> {
+        let is_link = |entry: &&Entry| matches!(entry.node, Node::HardLink(_));
+        let sources = &self.sources;
+        let others = entries.iter().filter(|entry| !is_link(entry)).map(|entry| (entry, source_time(entry, sources)));
+        let mut left = self.layer.resume(earlier, others)?;
+        let mut taken = 0;
+        for entry in entries {
+            match (is_link(&entry), left) {
+                (_, 0) => break,
+                (true, _) => self.push(entry)?,
+                (false, _) => left -= 1,
+            }
+            taken += 1;
+        }
+        Ok(taken)
+    }
+
     /// Writes an entry. Paths must ascend, those of deletions included; hard links may come anywhere, and name what is no
     /// directory of this layer.
     pub fn push(&mut self, entry: &Entry) -> Result<(), LayerError> {
         match &entry.node {
-            Node::File(content) => self.push_file(entry.into(), content.len(), content.reader()),
+            Node::File(content) => {
+                let source = source_time(entry, &self.sources);
+                self.file(entry.into(), content.len(), content.reader(), source)?;
+                self.layer.describe(Some((entry, source)));
+                Ok(())
+            }
             Node::HardLink(_) => match self.links.insert(entry.path.clone(), entry.clone()) {
                 None => Ok(()),
                 Some(_) => Err(LayerError::Order(entry.path.clone())),
             },
-            _ => self.layer.push(entry).map(drop),
+            _ => {
+                self.layer.push(entry)?;
+                self.layer.describe(Some((entry, None)));
+                Ok(())
+            }
         }
     }
 
     /// Writes a file of `len` bytes, which are read from `content`. More or fewer are an error.
-    pub fn push_file(
+    pub fn push_file(&mut self, attributes: Attributes<'_>, len: u64, content: impl Read) -> Result<(), LayerError> {
+        self.layer.describe(None);
+        let source = source_of(attributes.path, &self.sources);
+        self.file(attributes, len, content, source)
+    }
+
+    fn file(
         &mut self,
         attributes: Attributes<'_>,
         len: u64,
         mut content: impl Read,
+        source: Option<SourceTime>,
     ) -> Result<(), LayerError> {
         let path = attributes.path;
-        if !pyc::is_pyc(path) {
+        let Some(source) = source else {
             return self.layer.push_file(attributes, len, &mut content).map(drop);
-        }
+        };
         let mut header = Vec::with_capacity(pyc::HEADER);
         let read = content.by_ref().take(pyc::HEADER as u64).read_to_end(&mut header);
         read.map_err(|source| LayerError::Content { path: path.clone(), source })?;
-        let source = pyc::source_of(path).map_or(SourceTime::Missing, |source| (self.sources)(&source));
         pyc::clamp(&mut header, source, self.latest);
         self.layer.push_file(attributes, len, &mut header.chain(content)).map(drop)
     }
@@ -104,6 +142,7 @@ impl<'s, W: Write> ChangesetWriter<'s, W> {
     }
 
     fn mark(&mut self, directory: Option<&TreePath>, name: &[u8]) -> Result<(), LayerError> {
+        self.layer.describe(None);
         let name = [WHITEOUT, name].concat();
         let path = match directory {
             Some(directory) => directory.join(&name)?,
@@ -117,9 +156,20 @@ impl<'s, W: Write> ChangesetWriter<'s, W> {
         for link in self.links.values() {
             self.layer.push(link)?;
         }
-        let (blob, out, members) = self.layer.finish_members()?;
-        Ok((WrittenChangeset { blob, members }, out))
+        let (blob, out, members, checkpoints) = self.layer.finish_members()?;
+        Ok((WrittenChangeset { blob, members, checkpoints }, out))
     }
+}
+
+type Sources<'s> = dyn Fn(&TreePath) -> SourceTime + 's;
+
+/// What becomes of the time of the source of a compiled file; `None` for any other file.
+fn source_of(path: &TreePath, sources: &Sources<'_>) -> Option<SourceTime> {
+    pyc::is_pyc(path).then(|| pyc::source_of(path).map_or(SourceTime::Missing, |source| sources(&source)))
+}
+
+fn source_time(entry: &Entry, sources: &Sources<'_>) -> Option<SourceTime> {
+    entry.content().and_then(|_| source_of(&entry.path, sources))
 }
 
 /// What stands for everything in a directory, behind [`WHITEOUT`].
@@ -289,6 +339,52 @@ mod tests {
             out.push(&file(&format!("d/f{number:03}"), &content)).unwrap();
         }
         out.finish().unwrap()
+    }
+
+    /// The entries of [`write`].
+    fn entries(changed: usize, by: usize) -> Vec<Entry> {
+        let mut entries: Vec<Entry> = (0..400)
+            .map(|number| {
+                let is_changed = number == changed;
+                let len = if number % 50 == 49 { 3 * GZIP_MEMBER } else { 20_000 } + if is_changed { by } else { 0 };
+                let content: Vec<u8> = (0..len).map(|at| (at * number) as u8 ^ u8::from(is_changed)).collect();
+                let name = if number % 50 == 1 { "m.pyc" } else { "f" };
+                file(&format!("d/{number:03}{name}"), &content)
+            })
+            .collect();
+        entries.insert(1, Entry { node: Node::HardLink(path("d/000f")), ..file("d/000g", b"") });
+        entries
+    }
+
+    fn resumed(entries: &[Entry], threads: usize, earlier: Option<&Earlier<'_>>) -> (WrittenChangeset, Vec<u8>, usize) {
+        let cache = Arc::new(Remembered::default()) as Arc<dyn MemberCache>;
+        let mut out = ChangesetWriter::new(Vec::new(), &options(threads), Some(cache)).unwrap();
+        let taken = earlier.map_or(0, |earlier| out.resume(earlier, entries).unwrap());
+        entries[taken..].iter().for_each(|entry| out.push(entry).unwrap());
+        let (written, blob) = out.finish().unwrap();
+        (written, blob, taken)
+    }
+
+    #[test]
+    fn going_on_in_an_earlier_layer_changes_no_byte() {
+        let (first, blob, _) = resumed(&entries(usize::MAX, 0), 2, None);
+        let mut kept = tempfile::tempfile().unwrap();
+        kept.write_all(&blob).unwrap();
+        let earlier = Earlier { blob: &kept, members: &first.members, checkpoints: &first.checkpoints };
+        for (changed, by, at_least) in [(0, 0, 0), (200, 0, 100), (399, 70_000, 300), (usize::MAX, 0, 300)] {
+            let entries = entries(changed, by);
+            for threads in [1, 2] {
+                let (plain, without, _) = resumed(&entries, threads, None);
+                let (written, with, taken) = resumed(&entries, threads, Some(&earlier));
+                assert!(without == with && plain == written, "{changed} {by} {threads}");
+                assert!((at_least..=changed.saturating_add(1)).contains(&taken), "{changed}: {taken}");
+            }
+        }
+        // Another time of the epoch, or contents that nobody knew before, have nothing in common with it.
+        let cache = Arc::new(Remembered::default()) as Arc<dyn MemberCache>;
+        let mut other =
+            ChangesetWriter::new(Vec::new(), &LayerOptions { mtime: 1, ..options(1) }, Some(cache)).unwrap();
+        assert_eq!(other.resume(&earlier, &entries(usize::MAX, 0)).unwrap(), 0);
     }
 
     #[test]

@@ -182,6 +182,22 @@ impl<W: Write> Compressor<W> {
         }
     }
 
+    /// The members of gzip that are made so far; `None` for what has none.
+    pub(super) fn members(&self) -> Option<usize> {
+        match &self.0 {
+            Kind::Gzip(members) => Some(members.given()),
+            Kind::None(_) | Kind::Zstd(_) => None,
+        }
+    }
+
+    /// Goes on behind `members`, whose bytes the caller then writes to what is returned.
+    pub(super) fn resume(&mut self, members: &[Member]) -> Option<&mut W> {
+        match &mut self.0 {
+            Kind::Gzip(gzip) => Some(gzip.resume(members)),
+            Kind::None(_) | Kind::Zstd(_) => None,
+        }
+    }
+
     /// Ends the member here, where there are members.
     pub(super) fn cut(&mut self) -> io::Result<()> {
         match &mut self.0 {

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use jettison_tree::{Digest, Hasher};
+use jettison_tree::{Digest, Hasher, HasherState};
 
 /// Bytes that are handed over at once.
 const BLOCK: usize = 1 << 18;
@@ -21,7 +21,14 @@ pub(super) struct Digesting {
     here: Hasher,
     len: u64,
     block: Vec<u8>,
-    elsewhere: Option<(SyncSender<Vec<u8>>, JoinHandle<Hasher>)>,
+    elsewhere: Option<(SyncSender<Order>, JoinHandle<Hasher>)>,
+}
+
+/// What the thread is told.
+enum Order {
+    Hash(Vec<u8>),
+    /// To say where it stands.
+    Tell(SyncSender<HasherState>),
 }
 
 impl Digesting {
@@ -50,6 +57,28 @@ impl Digesting {
         Ok(())
     }
 
+    /// Goes on where another hasher stood. Nothing was hashed here yet.
+    pub(super) fn resume(&mut self, hasher: Hasher) {
+        self.len = hasher.bytes();
+        self.here = hasher;
+    }
+
+    /// The number of bytes seen.
+    pub(super) fn bytes(&self) -> u64 {
+        self.len
+    }
+
+    /// Where the hasher stands.
+    pub(super) fn state(&mut self) -> io::Result<HasherState> {
+        if self.elsewhere.is_none() {
+            return Ok(self.here.state());
+        }
+        self.hand_over(Vec::with_capacity(BLOCK))?;
+        let (say, hear) = sync_channel(1);
+        let told = self.elsewhere.as_ref().and_then(|(orders, _)| orders.send(Order::Tell(say)).ok());
+        told.and_then(|()| hear.recv().ok()).ok_or_else(gone)
+    }
+
     /// The digest and the number of bytes seen.
     pub(super) fn finish(mut self) -> io::Result<(Digest, u64)> {
         if self.elsewhere.is_some() {
@@ -65,10 +94,16 @@ impl Digesting {
     }
 
     fn start(&mut self) -> io::Result<()> {
-        let (blocks, inbox) = sync_channel::<Vec<u8>>(WAITING);
+        let (blocks, inbox) = sync_channel::<Order>(WAITING);
         let mut hasher = std::mem::take(&mut self.here);
         let work = move || {
-            inbox.iter().for_each(|block| hasher.update(&block));
+            for order in inbox {
+                match order {
+                    Order::Hash(block) => hasher.update(&block),
+                    // Whoever asked may be gone.
+                    Order::Tell(to) => drop(to.send(hasher.state())),
+                }
+            }
             hasher
         };
         let thread = std::thread::Builder::new().name("sha256".to_owned()).spawn(work)?;
@@ -78,7 +113,7 @@ impl Digesting {
 
     fn hand_over(&mut self, next: Vec<u8>) -> io::Result<()> {
         let block = std::mem::replace(&mut self.block, next);
-        let sent = self.elsewhere.as_ref().and_then(|(blocks, _)| blocks.send(block).ok());
+        let sent = self.elsewhere.as_ref().and_then(|(orders, _)| orders.send(Order::Hash(block)).ok());
         sent.ok_or_else(gone)
     }
 }

@@ -33,7 +33,7 @@ pub struct Member {
 }
 
 /// Changes when the same bytes are compressed to something else, as a new release of libdeflate may do.
-const ENCODER: &str = "libdeflate 1.26";
+pub(super) const ENCODER: &str = "libdeflate 1.26";
 
 /// Cuts its input into members and keeps at most two per worker in flight. The first member is held back until there is
 /// a second, so that a small layer is compressed without a thread.
@@ -49,6 +49,8 @@ pub(super) struct GzipMembers<W: Write> {
     /// The workers that have a member to hand over, in the order of the members.
     pending: VecDeque<usize>,
     given: usize,
+    /// Those of them that were taken from elsewhere.
+    taken: usize,
     written: u64,
     members: Vec<Member>,
 }
@@ -65,6 +67,7 @@ impl<W: Write> GzipMembers<W> {
             workers: Vec::new(),
             pending: VecDeque::new(),
             given: 0,
+            taken: 0,
             written: 0,
             members: Vec::new(),
         }
@@ -74,6 +77,19 @@ impl<W: Write> GzipMembers<W> {
     pub(super) fn with_cache(mut self, cache: Arc<dyn MemberCache>) -> Self {
         self.packer = Arc::new(Packer { level: self.packer.level, cache: Some(cache) });
         self
+    }
+
+    /// Goes on behind members that are taken from elsewhere, of which nothing was written yet.
+    pub(super) fn resume(&mut self, members: &[Member]) -> &mut W {
+        (self.given, self.taken) = (members.len(), members.len());
+        self.written = members.iter().map(|member| member.len).sum();
+        self.members = members.to_vec();
+        &mut self.out
+    }
+
+    /// How many members there are.
+    pub(super) fn given(&self) -> usize {
+        self.given
     }
 
     /// Ends the member here.
@@ -101,7 +117,7 @@ impl<W: Write> GzipMembers<W> {
         if self.workers.len() < self.threads.get() {
             self.workers.push(Worker::start(Arc::clone(&self.packer))?);
         }
-        let worker = self.given % self.threads.get();
+        let worker = (self.given - self.taken) % self.threads.get();
         self.workers[worker].give(std::mem::replace(&mut self.member, Vec::with_capacity(self.full)))?;
         self.pending.push_back(worker);
         self.given += 1;

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read, Write};
 use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt as _;
 
 use jettison_tree::{Entry, Hasher, Node, PathError, Tree, TreePath, Xattrs};
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,8 @@ use super::compress::{Compression, Compressor, Members};
 use super::cuts::Cuts;
 use super::digesting::Digesting;
 use super::gzip::Member;
+use super::pyc::SourceTime;
+use super::resume::{Checkpoint, Description, Earlier};
 use super::ustar::{BLOCK, Header, flag, padding};
 use crate::types::{Descriptor, DiffId, MediaType};
 use jettison_tree::Digest;
@@ -125,6 +128,8 @@ pub struct LayerWriter<W: Write> {
     /// What hard links can name: everything but directories. In order, since they come in order.
     linkable: Vec<TreePath>,
     buffer: Vec<u8>,
+    /// What tells whether a later layer begins alike; `None` where that cannot be told.
+    description: Option<Description>,
 }
 
 impl<W: Write> LayerWriter<W> {
@@ -136,6 +141,7 @@ impl<W: Write> LayerWriter<W> {
     pub(super) fn with_members(out: W, options: &LayerOptions, members: Members) -> Result<Self, LayerError> {
         let measured = Measured { out, hasher: Hasher::new() };
         let cuts = matches!(members, Members::Cut(_)).then(Cuts::default);
+        let description = matches!(members, Members::Cut(Some(_))).then(|| Description::new(options));
         Ok(Self {
             out: Compressor::with_members(measured, options.compression, options.threads, members)?,
             tar: Digesting::new(options.threads.get() > 1),
@@ -145,6 +151,7 @@ impl<W: Write> LayerWriter<W> {
             last_link: None,
             linkable: Vec::new(),
             buffer: Vec::new(),
+            description,
         })
     }
 
@@ -256,6 +263,7 @@ impl<W: Write> LayerWriter<W> {
         let whole = bytes.len() as u64 + header.size + padding(header.size);
         if self.cuts.as_mut().is_some_and(|cuts| cuts.before(path, whole)) {
             self.out.cut()?;
+            self.checkpoint()?;
         }
         self.write(&bytes)?;
         if let Some(content) = content {
@@ -263,6 +271,60 @@ impl<W: Write> LayerWriter<W> {
         }
         self.buffer = bytes;
         Ok(whole)
+    }
+
+    fn checkpoint(&mut self) -> io::Result<()> {
+        if let (Some(description), Some(members)) = (&mut self.description, self.out.members())
+            && description.wants(self.tar.bytes())
+        {
+            let at = self.tar.bytes();
+            description.note(self.tar.state()?, at, members);
+        }
+        Ok(())
+    }
+
+    /// Notes the entry that was just written; `None` for what cannot be described, after which no later layer begins alike.
+    pub(super) fn describe(&mut self, entry: Option<(&Entry, Option<SourceTime>)>) {
+        match (entry, &mut self.description) {
+            (Some((entry, source)), Some(description)) => description.add(entry, source),
+            (None, _) => self.description = None,
+            (Some(_), None) => {}
+        }
+    }
+
+    /// Goes on where `earlier` and `entries`, in the order of their paths and no hard links, cease to be alike; returns how many entries that takes over.
+    pub(super) fn resume<'e>(
+        &mut self,
+        earlier: &Earlier<'_>,
+        entries: impl Iterator<Item = (&'e Entry, Option<SourceTime>)> + Clone,
+    ) -> Result<usize, LayerError> {
+        if self.description.is_none() {
+            return Ok(0);
+        }
+        let found = Description::new(&self.options).find(earlier.checkpoints, entries.clone());
+        let Some(description) = found else { return Ok(0) };
+        let Some(checkpoint) = description.checkpoints.last() else { return Ok(0) };
+        let members = earlier.members.get(..checkpoint.members);
+        let (Some(members), Some(tar)) = (members, Hasher::resume(&checkpoint.tar)) else { return Ok(0) };
+        let Some(out) = self.out.resume(members) else { return Ok(0) };
+        let (mut at, mut left) = (0, members.iter().map(|member| member.len).sum::<u64>());
+        let mut buffer = vec![0; 1 << 20];
+        while left > 0 {
+            let piece = &mut buffer[..left.min(1 << 20) as usize];
+            earlier.blob.read_exact_at(piece, at)?;
+            out.write_all(piece)?;
+            (at, left) = (at + piece.len() as u64, left - piece.len() as u64);
+        }
+        self.tar.resume(tar);
+        let taken = description.entries() as usize;
+        for (entry, _) in entries.take(taken) {
+            if !matches!(entry.node, Node::Directory) {
+                self.linkable.push(entry.path.clone());
+            }
+            self.last = Some(entry.path.clone());
+        }
+        self.description = Some(description);
+        Ok(taken)
     }
 
     /// Copies exactly `len` bytes, by way of `buffer`, and pads them.
@@ -294,11 +356,11 @@ impl<W: Write> LayerWriter<W> {
 
     /// Ends the tar and the blob; returns what was made and what was written to.
     pub fn finish(self) -> Result<(LayerBlob, W), LayerError> {
-        self.finish_members().map(|(blob, out, _)| (blob, out))
+        self.finish_members().map(|(blob, out, ..)| (blob, out))
     }
 
-    /// The same, and where the members are, if there is a cache for them.
-    pub(super) fn finish_members(mut self) -> Result<(LayerBlob, W, Vec<Member>), LayerError> {
+    /// The same, with where the members are and from where the layer can be gone on, if there is a cache for members.
+    pub(super) fn finish_members(mut self) -> Result<(LayerBlob, W, Vec<Member>, Vec<Checkpoint>), LayerError> {
         self.write(&[0; TAR_END as usize])?;
         let (measured, members) = self.out.finish_members()?;
         let (diff_id, unpacked_bytes) = self.tar.finish()?;
@@ -310,7 +372,8 @@ impl<W: Write> LayerWriter<W> {
             unpacked_bytes,
             media_type: self.options.compression.media_type(),
         };
-        Ok((blob, measured.out, members))
+        let checkpoints = self.description.map(|description| description.checkpoints).unwrap_or_default();
+        Ok((blob, measured.out, members, checkpoints))
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -157,9 +157,11 @@ fn select_path(
     Ok(())
 }
 
-/// The paths that a source names: itself, or what its wildcards match, in the order of their bytes, with the directory that they
-/// begin in. A pattern that matches nothing names nothing, as in BuildKit.
-fn matches(tree: &dyn FileTree, source: &str) -> Result<(Option<Vec<u8>>, Vec<Vec<u8>>), BuildError> {
+/// The directory that wildcards begin in, if there are any, and the paths.
+type Matched = (Option<Vec<u8>>, Vec<Vec<u8>>);
+
+/// The paths that a source names: itself, or what its wildcards match, in the order of their bytes. A pattern that matches nothing names nothing, as in BuildKit.
+fn matches(tree: &dyn FileTree, source: &str) -> Result<Matched, BuildError> {
     let cleaned = String::from_utf8(clean(source.as_bytes())).unwrap_or_default();
     let components: Vec<&str> = cleaned.split('/').collect();
     let Some(first) = components.iter().position(|component| has_wildcards(component)) else {

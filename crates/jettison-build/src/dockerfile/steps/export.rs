@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read as _, Write as _};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt as _;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jettison_engine::CacheKey;
 use jettison_engine::changes::{self, Change, ChangeKind};
 use jettison_engine::graph::{BoxError, Context, Operation, Output};
-use jettison_engine::store::{Ref, Store};
+use jettison_engine::store::Ref;
 use jettison_engine::view::View;
 use jettison_oci::layer::pyc::SourceTime;
 use jettison_oci::layer::{
-    Attributes, ChangesetWriter, Compression, LayerBlob, LayerOptions, Member, MemberCache, WrittenChangeset,
+    Attributes, ChangesetWriter, Checkpoint, Compression, Earlier, LayerBlob, LayerOptions, Member, MemberCache,
+    WrittenChangeset,
 };
 use jettison_tree::{Digest, Entry, Node, TreePath};
 use serde::{Deserialize, Serialize};
@@ -81,21 +82,37 @@ impl Operation for ExportStep {
 impl ExportStep {
     fn pack(&self, context: &Context<'_>, made: &Made) -> Result<Exported, BuildError> {
         let store = self.unpacker.store();
-        let earlier = CacheKey::builder("dockerfile/members/1").input("position", self.position).finish();
-        let members = store.memo_get::<Members>(&earlier)?.map(|members| members.open(store)).transpose()?;
-        let cache = Arc::new(members.unwrap_or_default()) as Arc<dyn MemberCache>;
+        let earlier = CacheKey::builder("dockerfile/members/2").input("position", self.position).finish();
+        let before = store.memo_get::<Members>(&earlier)?;
+        let before =
+            before.map(|members| Ok::<_, BuildError>((store.open_blob(members.blob)?, members))).transpose()?;
+        let cache = before.as_ref().map(|(blob, members)| members.open(blob)).transpose()?;
+        let cache = Arc::new(cache.unwrap_or_default()) as Arc<dyn MemberCache>;
         let options = LayerOptions { mtime: self.epoch, compression: self.compression, threads: self.threads };
         // The layer's digest is known when it is written: nothing is hashed twice.
         let mut file = tempfile::NamedTempFile::new_in(store.tmp())?;
         let mut out = BufWriter::with_capacity(BUFFER, file.as_file_mut());
-        let times = Times::new(&self.unpacker, &made.stack)?;
+        let entries = self.unpacker.entries(&made.stack)?;
+        let times = Times::new(&self.unpacker, &made.stack);
         let mut collector = Collector::default();
         let written = {
-            let mut writer = ChangesetWriter::new(&mut out, &options, Some(cache))?
-                .with_sources(|source| times.of(source, self.epoch));
-            match self.unpacker.entries(&made.stack)? {
+            let mut writer = ChangesetWriter::new(&mut out, &options, Some(cache))?.with_sources(|source| {
+                own_time(entries.as_deref().map(Vec::as_slice), source).unwrap_or_else(|| times.of(source))
+            });
+            match &entries {
                 Some(entries) => {
-                    for entry in &*entries {
+                    let taken = match &before {
+                        Some((blob, Members { members, checkpoints, .. })) => {
+                            writer.resume(&Earlier { blob, members, checkpoints }, entries)?
+                        }
+                        None => 0,
+                    };
+                    for entry in &entries[..taken] {
+                        if let Some(content) = entry.content() {
+                            collector.add(&entry.path, content.len(), || content.read());
+                        }
+                    }
+                    for entry in &entries[taken..] {
                         check(context)?;
                         if let Some(content) = entry.content() {
                             collector.add(&entry.path, content.len(), || content.read());
@@ -115,14 +132,14 @@ impl ExportStep {
             }
             writer.finish()?.0
         };
-        let WrittenChangeset { blob, members } = written;
+        let WrittenChangeset { blob, members, checkpoints } = written;
         out.flush()?;
         drop(out);
         let digest = blob.digest;
         let path = file.into_temp_path();
         store.adopt(&path, digest)?;
         if !members.is_empty() {
-            store.memo_put(&earlier, &Members { blob: digest, members }, &[Ref::Blob(digest)])?;
+            store.memo_put(&earlier, &Members { blob: digest, members, checkpoints }, &[Ref::Blob(digest)])?;
         }
         Ok(Exported { blob, facts: collector.finish() })
     }
@@ -170,39 +187,42 @@ pub fn push<W: io::Write>(
     Ok(())
 }
 
+/// The time of a source that is in the layer itself, which is where most are.
+fn own_time(entries: Option<&[Entry]>, source: &TreePath) -> Option<SourceTime> {
+    let entries = entries?;
+    let entry = &entries[entries.binary_search_by(|entry| entry.path.cmp(source)).ok()?];
+    matches!(entry.node, Node::File(_)).then(|| entry.mtime.map_or(SourceTime::Kept, SourceTime::Clamped))
+}
+
 /// What the sources of compiled Python are timed at in the image: those of the base keep their times, ours are clamped.
 struct Times {
-    all: std::sync::OnceLock<Option<Arc<View>>>,
-    base: std::sync::OnceLock<Option<Arc<View>>>,
+    all: OnceLock<Option<Arc<View>>>,
+    base: OnceLock<Option<Arc<View>>>,
     unpacker: Arc<Unpacker>,
     stack: Stack,
 }
 
 impl Times {
-    fn new(unpacker: &Arc<Unpacker>, stack: &Stack) -> Result<Self, BuildError> {
-        Ok(Self {
-            all: std::sync::OnceLock::new(),
-            base: std::sync::OnceLock::new(),
-            unpacker: Arc::clone(unpacker),
-            stack: stack.clone(),
-        })
+    fn new(unpacker: &Arc<Unpacker>, stack: &Stack) -> Self {
+        Self { all: OnceLock::new(), base: OnceLock::new(), unpacker: Arc::clone(unpacker), stack: stack.clone() }
     }
 
-    /// Opened when the first compiled file is met.
-    fn view<'a>(&self, cell: &'a std::sync::OnceLock<Option<Arc<View>>>, stack: &Stack) -> Option<&'a View> {
+    /// Opened when the first compiled file is met whose source is elsewhere.
+    fn view<'a>(&self, cell: &'a OnceLock<Option<Arc<View>>>, stack: &Stack) -> Option<&'a View> {
         cell.get_or_init(|| Some(self.unpacker.unpack(stack).ok()?.view)).as_deref()
     }
 
-    fn of(&self, source: &TreePath, epoch: u64) -> SourceTime {
-        let stat = |view: Option<&View>| view?.lstat(source).ok()?;
-        let Some(found) = stat(self.view(&self.all, &self.stack)) else { return SourceTime::Missing };
+    fn of(&self, source: &TreePath) -> SourceTime {
+        // What cannot be looked at is better left as it is.
+        let Some(Ok(found)) = self.view(&self.all, &self.stack).map(|view| view.lstat(source)) else {
+            return SourceTime::Kept;
+        };
+        let Some(found) = found else { return SourceTime::Missing };
         let base = Stack { base: self.stack.base, layers: Vec::new() };
-        let below = stat(self.view(&self.base, &base));
-        let seconds = found.mtime.seconds;
+        let below = self.view(&self.base, &base).and_then(|view| view.lstat(source).ok()?);
         match below {
             Some(below) if below.dev_ino == found.dev_ino => SourceTime::Kept,
-            _ if seconds <= epoch as i64 => SourceTime::Kept,
-            _ => SourceTime::Clamped(seconds),
+            _ => SourceTime::Clamped(found.mtime.seconds),
         }
     }
 }
@@ -212,6 +232,7 @@ impl Times {
 struct Members {
     blob: Digest,
     members: Vec<Member>,
+    checkpoints: Vec<Checkpoint>,
 }
 
 /// The pieces of a blob that is in the store.
@@ -222,9 +243,9 @@ struct OpenMembers {
 }
 
 impl Members {
-    fn open(self, store: &Store) -> Result<OpenMembers, BuildError> {
+    fn open(&self, blob: &std::fs::File) -> Result<OpenMembers, BuildError> {
         let members = self.members.iter().map(|member| (member.key, (member.offset, member.len))).collect();
-        Ok(OpenMembers { file: Some(store.open_blob(self.blob)?), members })
+        Ok(OpenMembers { file: Some(blob.try_clone()?), members })
     }
 }
 
