@@ -376,8 +376,15 @@ mod tests {
             for threads in [1, 2] {
                 let (plain, without, _) = resumed(&entries, threads, None);
                 let (written, with, taken) = resumed(&entries, threads, Some(&earlier));
-                assert!(without == with && plain == written, "{changed} {by} {threads}");
+                assert!(without == with && plain.blob == written.blob, "{changed} {by} {threads}");
+                assert!(plain.members == written.members && plain.checkpoints.len() == written.checkpoints.len());
                 assert!((at_least..=changed.saturating_add(1)).contains(&taken), "{changed}: {taken}");
+                // And once more, from where the blob need not be hashed either.
+                let mut kept = tempfile::tempfile().unwrap();
+                kept.write_all(&with).unwrap();
+                let again = Earlier { blob: &kept, members: &written.members, checkpoints: &written.checkpoints };
+                let (written, with, _) = resumed(&entries, threads, Some(&again));
+                assert!(without == with && plain.blob == written.blob, "{changed} {by} {threads}");
             }
         }
         // Another time of the epoch, or contents that nobody knew before, have nothing in common with it.

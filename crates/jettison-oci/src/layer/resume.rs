@@ -28,6 +28,8 @@ pub struct Checkpoint {
     pub(super) members: usize,
     /// Where the hasher of the tar stands.
     pub(super) tar: HasherState,
+    /// Where that of the blob stands, once a layer has gone on from here.
+    pub(super) blob: Option<HasherState>,
 }
 
 /// A layer that was written before.
@@ -99,7 +101,7 @@ impl Description {
     pub(super) fn note(&mut self, tar: HasherState, at: u64, members: usize) {
         self.noted = at;
         let described = self.hasher.clone().finish().0;
-        self.checkpoints.push(Checkpoint { entries: self.entries, described, members, tar });
+        self.checkpoints.push(Checkpoint { entries: self.entries, described, members, tar, blob: None });
     }
 
     /// The last checkpoint of `earlier` that `entries`, none of them a hard link, come to, with the description up to there.

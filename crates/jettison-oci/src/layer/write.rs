@@ -302,18 +302,26 @@ impl<W: Write> LayerWriter<W> {
             return Ok(0);
         }
         let found = Description::new(&self.options).find(earlier.checkpoints, entries.clone());
-        let Some(description) = found else { return Ok(0) };
-        let Some(checkpoint) = description.checkpoints.last() else { return Ok(0) };
+        let Some(mut description) = found else { return Ok(0) };
+        let Some(checkpoint) = description.checkpoints.last_mut() else { return Ok(0) };
         let members = earlier.members.get(..checkpoint.members);
         let (Some(members), Some(tar)) = (members, Hasher::resume(&checkpoint.tar)) else { return Ok(0) };
         let Some(out) = self.out.resume(members) else { return Ok(0) };
+        let hashed = checkpoint.blob.as_ref().and_then(Hasher::resume);
         let (mut at, mut left) = (0, members.iter().map(|member| member.len).sum::<u64>());
         let mut buffer = vec![0; 1 << 20];
         while left > 0 {
             let piece = &mut buffer[..left.min(1 << 20) as usize];
             earlier.blob.read_exact_at(piece, at)?;
-            out.write_all(piece)?;
+            out.out.write_all(piece)?;
+            if hashed.is_none() {
+                out.hasher.update(piece);
+            }
             (at, left) = (at + piece.len() as u64, left - piece.len() as u64);
+        }
+        match hashed {
+            Some(hashed) => out.hasher = hashed,
+            None => checkpoint.blob = Some(out.hasher.state()),
         }
         self.tar.resume(tar);
         let taken = description.entries() as usize;
