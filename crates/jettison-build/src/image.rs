@@ -143,7 +143,7 @@ impl BlobSource for StoreBlobs {
         let digest = descriptor.digest;
         let own = |error: StoreError| BlobError::Source(Box::new(error));
         match self.0.blob_len(digest).map_err(own)? {
-            Some(len) => Ok(Blob::new(len, self.0.open_blob(digest).map_err(own)?)),
+            Some(len) => Ok(Blob::vouched_for(len, self.0.open_blob(digest).map_err(own)?)),
             None => Err(BlobError::Missing { digest, place: "the store".to_owned() }),
         }
     }
