@@ -62,7 +62,7 @@ class Articles:
     def project(self, variant):
         """The application with one of the Dockerfiles."""
         files = {}
-        for path in ("app/main.py", "app/requirements.txt", f"{variant}.Dockerfile"):
+        for path in ("../../../bench/app/main.py", "requirements.txt", f"{variant}.Dockerfile"):
             with open(os.path.join(HERE, "articles", path), encoding="utf-8") as file:
                 files[os.path.basename(path)] = file.read()
         files["Dockerfile"] = files.pop(f"{variant}.Dockerfile")

@@ -12,6 +12,8 @@
 //!
 //! Everything that was chosen on the way is in [`LockFile`] at the end.
 
+mod foundation;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -30,13 +32,11 @@ use jettison_oci::registry::{Registry, RegistryOptions};
 use jettison_oci::types::Platform;
 use jettison_python::Tags;
 use jettison_python::lock::{Locked, Selection, Source as LockedSource};
-use jettison_python::project::{DependencySource, Project};
-use jettison_python::requirements::Requirements;
+use jettison_python::project::Project;
 use jettison_tree::{Digest, Entry, Node, TreePath};
-use serde::{Deserialize, Serialize};
 
 use crate::application::{self, Application, ApplicationRequest};
-use crate::base::{self, BaseImage, Choosing, Roots};
+use crate::base::{self, Choosing, Roots};
 use crate::bytecode;
 use crate::choices;
 use crate::distributions::{self, Before};
@@ -47,7 +47,7 @@ use crate::index::{self, Indexes};
 use crate::interpreter::{Interpreter, Machine as Target};
 use crate::job::Job;
 use crate::layers::{MadeLayer, OWN_LAYER_BYTES, OWN_LAYERS, PlannedLayer};
-use crate::lockfile::{LOCK_NAME, LockFile, Profile};
+use crate::lockfile::{LockFile, Profile};
 use crate::machine::Machine;
 use crate::optional;
 use crate::part::{Cut, Owner, Part};
@@ -60,6 +60,9 @@ use crate::settings::{Bytecode, Compression, Settings, Trim};
 use crate::summary::Summary;
 use crate::system;
 use crate::verify::{self, Verification};
+
+pub use foundation::Foundation;
+use foundation::{Kept, Needs};
 
 /// The time of everything in an image, unless `SOURCE_DATE_EPOCH` says otherwise: the first that zip files can hold,
 /// 1980-01-01. Changing this changes every layer digest.
@@ -123,57 +126,8 @@ struct Flow<'a> {
     platform: &'a Platform,
 }
 
-/// Everything of an image but the project: it stays the same when only the project's own files change.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Foundation {
-    /// The interpreter.
-    pub interpreter: Interpreter,
-    /// The image below all layers.
-    pub base: Option<BaseImage>,
-    /// The layers below the project's.
-    pub layers: Vec<MadeLayer>,
-    /// Distributions with their importable modules.
-    pub modules: Vec<(String, Vec<String>)>,
-    /// What was left out.
-    pub cuts: Vec<CutReport>,
-}
-
-/// A foundation, and of what of the project it was made; kept from build to build.
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    foundation: Foundation,
-    needs: Needs,
-    warnings: Vec<String>,
-}
-
 /// A foundation that was just made, its layers with whether each was there before, and the project on top.
 type Found = (Foundation, Vec<(MadeLayer, bool)>, Application);
-
-/// What a foundation depends on of the project's own files.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Needs {
-    sonames: Vec<String>,
-    named: BTreeSet<String>,
-    objects: Vec<String>,
-    imports: BTreeSet<String>,
-}
-
-impl Needs {
-    fn of(application: &Application) -> Self {
-        Self {
-            sonames: application.findings.sonames.clone(),
-            named: application.findings.named.clone(),
-            objects: application.objects.iter().map(|object| format!("{object:?}")).collect(),
-            imports: application.findings.imports.clone(),
-        }
-    }
-
-    /// Whether what was made for these needs does for others: fewer imports change nothing.
-    fn answer(&self, now: &Self) -> bool {
-        let same = (&self.sonames, &self.named, &self.objects) == (&now.sonames, &now.named, &now.objects);
-        same && now.imports.is_subset(&self.imports)
-    }
-}
 
 impl Flow<'_> {
     fn run(&self) -> Result<Built, BuildError> {
@@ -206,61 +160,6 @@ impl Flow<'_> {
             job.store.memo_put(&key, &kept, &refs)?;
         }
         Ok(built)
-    }
-
-    /// What a foundation depends on besides the project's own files: the files that say which dependencies there are, as they
-    /// are spelled, the settings, and where things come from. `None` where a dependency lies on this machine outside of any file.
-    fn foundation_key(&self, project: &Project) -> Result<Option<CacheKey>, BuildError> {
-        if !application::is_plain(project) {
-            return Ok(None);
-        }
-        let (request, machine) = (self.request, self.job.machine);
-        let settings = Settings {
-            command: None,
-            port: None,
-            env: None,
-            labels: None,
-            tag: None,
-            include: None,
-            exclude: None,
-            ..request.settings.clone()
-        };
-        let mut key = CacheKey::builder("foundation/3")
-            .field("platform", self.platform.to_string())
-            .field("machine", &machine.machine)
-            .number("epoch", self.epoch())
-            .field("settings", format!("{settings:?}"))
-            // Without it a profile may be taken again.
-            .field("locked", request.locked.to_string())
-            .field("indexes", format!("{:?}", (&request.index_url, &request.extra_index_urls, &request.find_links)));
-        if let Some(digest) = base::Source::of(&request.settings, &request.root)?.local_digest()? {
-            key = key.digest("base", digest);
-        }
-        let mut files: BTreeSet<PathBuf> =
-            [LOCK_NAME, resolve::PYLOCK].iter().map(|name| request.root.join(name)).collect();
-        files.extend(project.looked_at.iter().map(|looked| request.root.join(&looked.path)));
-        if let DependencySource::Lock(_, path) = &project.dependency_source {
-            files.insert(path.clone());
-        }
-        for source in [&project.dependency_source, &project.declared_source] {
-            if let DependencySource::Requirements(names) = source {
-                let variable = |name: &str| machine.vars.get(name).cloned();
-                let requirements = Requirements::read(&project.root, names, &variable)?;
-                files.extend(requirements.files.iter().map(|file| request.root.join(file)));
-            }
-        }
-        for file in files {
-            match std::fs::read(&file) {
-                // What a file points to can change without any of these files.
-                Ok(bytes) if points_elsewhere(&bytes) => return Ok(None),
-                Ok(bytes) => {
-                    let name = file.strip_prefix(&request.root).unwrap_or(&file);
-                    key = key.field("file", name.as_os_str().as_encoded_bytes()).digest("content", Digest::of(&bytes));
-                }
-                Err(_) => {}
-            }
-        }
-        Ok(Some(key.finish()))
     }
 
     fn application(
@@ -788,18 +687,6 @@ fn sources_of(plan: &PlannedLayer, interpreter: &Interpreter) -> BTreeMap<TreePa
 
 fn is_imported(path: &TreePath, interpreter: &Interpreter) -> bool {
     path.is_below(interpreter.stdlib.as_bytes()) || path.is_below(interpreter.site_packages.as_bytes())
-}
-
-/// Whether a lock or requirements file names a directory of this machine as a distribution, or a variable.
-fn points_elsewhere(text: &[u8]) -> bool {
-    let has = |word: &str| memchr::memmem::find(text, word.as_bytes()).is_some();
-    has("directory = {")
-        || has("[packages.directory]")
-        || has("editable = ")
-        || has("file://")
-        || has("\n-e ")
-        || has("./")
-        || has("${")
 }
 
 /// What a profile was taken of: the interpreter's minor version and the distributions. Not the platform: a profile of one serves for
