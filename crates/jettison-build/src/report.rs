@@ -1,7 +1,11 @@
 //! What a build says about its image: the one object that `--json` prints and the terminal shows.
 
+use std::collections::BTreeMap;
+
 use jettison_tree::Digest;
 use serde::{Deserialize, Serialize};
+
+use crate::part::Owner;
 
 /// The result of a build. Sizes are bytes; the names of the fields are kept stable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -116,6 +120,19 @@ pub struct OwnerReport {
     pub bytes: u64,
     /// Its share of the blobs, by the compressed size of the blocks it stands in.
     pub compressed_bytes: u64,
+}
+
+impl OwnerReport {
+    /// The owners with their bytes, unpacked and compressed, as the list that a report has.
+    pub fn largest_first(owners: BTreeMap<Owner, (u64, u64)>) -> Vec<Self> {
+        let report = |(owner, (bytes, compressed_bytes)): (Owner, _)| {
+            let Owner { kind, name, version } = owner;
+            Self { kind, name, version, bytes, compressed_bytes }
+        };
+        let mut owners: Vec<Self> = owners.into_iter().map(report).collect();
+        owners.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+        owners
+    }
 }
 
 /// What was left out of one owner, for one reason.

@@ -54,17 +54,7 @@ impl Summary<'_> {
                 sum.1 += compressed;
             }
         }
-        let mut owners: Vec<OwnerReport> = owners
-            .into_iter()
-            .map(|(owner, (bytes, compressed_bytes))| OwnerReport {
-                kind: owner.kind,
-                name: owner.name,
-                version: owner.version,
-                bytes,
-                compressed_bytes,
-            })
-            .collect();
-        owners.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+        let owners = OwnerReport::largest_first(owners);
         let of = |kinds: &[OwnerKind]| -> u64 {
             owners.iter().filter(|owner| kinds.contains(&owner.kind)).map(|owner| owner.bytes).sum()
         };

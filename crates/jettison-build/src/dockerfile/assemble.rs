@@ -14,12 +14,12 @@ use super::steps::export::Exported;
 use crate::error::BuildError;
 use crate::image::StoreBlobs;
 
-/// Assembles the image of a stage. `layers` are those of its steps, in the order of its history; a step that changed nothing has none.
+/// Assembles the image of a stage. `layers` are those of its steps, in the order of its history.
 pub fn assemble(
     store: &Arc<Store>,
     request: &BuildRequest,
     stage: &StageState,
-    layers: &[Option<Exported>],
+    layers: &[Exported],
 ) -> Result<Image, BuildError> {
     let epoch = request.epoch();
     let mut builder = match &stage.base {
@@ -34,7 +34,7 @@ pub fn assemble(
             author: event.author.clone(),
             ..History::default()
         };
-        match event.step.and_then(|_| layers.next()).and_then(Option::as_ref) {
+        match event.step.and_then(|_| layers.next()) {
             Some(layer) => builder.add_layer(&layer.blob, history),
             None => builder.add_step(history),
         }

@@ -1,6 +1,6 @@
 //! What to do about a step that failed, by what its program said in the end.
 
-use jettison_engine::sandbox::ExitStatus;
+use jettison_engine::sandbox::{ExitStatus, OutOfMemory};
 
 /// Shared libraries of which the package is not called as they are: soname and package of Debian stable.
 const LIBRARIES: [(&str, &str); 22] = [
@@ -47,13 +47,17 @@ const PROGRAMS: [(&str, &str); 14] = [
 ];
 
 /// What to do about a program that ended so, after these last lines.
-pub fn of_step(status: ExitStatus, said: &str, out_of_memory: bool) -> Option<String> {
-    if out_of_memory {
-        return Some(
-            "memory ran out, and the kernel killed a program of the step: give this machine or container more, or let the \
-             step do less at once (`MAKEFLAGS=-j1`, a wheel in place of a source distribution)"
-                .to_owned(),
-        );
+pub fn of_step(status: ExitStatus, said: &str, memory: OutOfMemory) -> Option<String> {
+    const LESS: &str = "give this machine or container more, or let the step do less at once (`MAKEFLAGS=-j1`, a wheel in place of a \
+                        source distribution)";
+    let killed = matches!(status, ExitStatus::Signal(9) | ExitStatus::Code(137));
+    match memory {
+        // A compiler that is killed is reported by who started it.
+        OutOfMemory::Certain if killed || said.contains("Killed") => {
+            return Some(format!("memory ran out, and the kernel killed a program of the step: {LESS}"));
+        }
+        OutOfMemory::Possible if killed => return Some(format!("memory may have run out: then {LESS}")),
+        _ => {}
     }
     said.lines().rev().find_map(of_line).or_else(|| of_status(status))
 }
@@ -135,7 +139,6 @@ fn of_line(line: &str) -> Option<String> {
 fn of_status(status: ExitStatus) -> Option<String> {
     let cure = match status {
         ExitStatus::Signal(4) => "it was built for a processor that has instructions which this one has not",
-        ExitStatus::Signal(9) | ExitStatus::Code(137) => "it was killed: was there too little memory?",
         ExitStatus::Signal(31) => "it makes a system call that the sandbox, as Docker, forbids",
         ExitStatus::Code(126) => {
             "the program is there and cannot be executed: is it executable, and its interpreter there?"
@@ -172,10 +175,23 @@ mod tests {
             ("Error: pg_config executable not found.\n\nmore", "libpq-dev"),
             ("cp: error writing 'x': No space left on device", "disk is full"),
         ] {
-            let found = of_step(ExitStatus::Code(1), said, false).unwrap_or_default();
+            let found = of_step(ExitStatus::Code(1), said, OutOfMemory::No).unwrap_or_default();
             assert!(found.contains(cure), "{said}: {found}");
         }
-        assert_eq!(of_step(ExitStatus::Code(1), "make: *** [all] Error 1", false), None);
-        assert!(of_step(ExitStatus::Signal(9), "", true).unwrap().contains("memory"));
+        assert_eq!(of_step(ExitStatus::Code(1), "make: *** [all] Error 1", OutOfMemory::No), None);
+    }
+
+    #[test]
+    fn memory_is_blamed_for_what_it_did() {
+        let hint = |status, said, memory| of_step(status, said, memory).unwrap_or_default();
+        let (killed, failed) = (ExitStatus::Signal(9), ExitStatus::Code(1));
+        assert!(hint(killed, "", OutOfMemory::Certain).starts_with("memory ran out"));
+        assert!(hint(ExitStatus::Code(137), "", OutOfMemory::Possible).starts_with("memory may have run out"));
+        assert!(hint(failed, "c++: fatal error: Killed signal", OutOfMemory::Certain).starts_with("memory ran out"));
+        for (status, memory) in
+            [(killed, OutOfMemory::No), (failed, OutOfMemory::Certain), (failed, OutOfMemory::Possible)]
+        {
+            assert_eq!(hint(status, "", memory), "");
+        }
     }
 }

@@ -83,10 +83,8 @@ pub fn build(
     let cancel = Cancel::default();
     let solver = Solver { store: job.store, events: &recorder, workers: job.machine.threads, cancel: &cancel };
     let outputs = job.stop("build", || Ok(lowering.graph.solve(&solver, &targets)?))?;
-    let layers = outputs[..packing.len()]
-        .iter()
-        .map(|output| output.get::<Option<Exported>>())
-        .collect::<Result<Vec<_>, _>>()?;
+    let layers =
+        outputs[..packing.len()].iter().map(|output| output.get::<Exported>()).collect::<Result<Vec<_>, _>>()?;
     let below = match survey {
         Some(_) => outputs[packing.len()].get::<Vec<Facts>>()?,
         None => Vec::new(),

@@ -102,7 +102,7 @@ pub struct Summary<'a> {
     /// The stage it is of.
     pub target: &'a StageState,
     /// The layers of its steps, and whether each was packed before.
-    pub layers: &'a [(Option<Exported>, bool)],
+    pub layers: &'a [(Exported, bool)],
     /// What the layers below have, the lowest first.
     pub below: &'a [Facts],
     /// The graph.
@@ -127,7 +127,7 @@ impl Summary<'_> {
         let mut layers = Vec::new();
         let mut owners: BTreeMap<Owner, (u64, u64)> = BTreeMap::new();
         let mut excess: BTreeMap<Excess, (u64, u64)> = BTreeMap::new();
-        let mut made = self.layers.iter().filter_map(|(layer, cached)| Some((layer.as_ref()?, *cached)));
+        let mut made = self.layers.iter().map(|(layer, cached)| (layer, *cached));
         let base = self.target.base.as_ref();
         let below = base.map_or(0, |base| base.image.manifest().layers.len());
         let base_name = base.map(|base| base.name.clone()).unwrap_or_default();
@@ -163,18 +163,7 @@ impl Summary<'_> {
                 cached: own.is_none_or(|(_, cached)| cached),
             });
         }
-        let mut owners: Vec<OwnerReport> = owners
-            .into_iter()
-            .filter(|(_, (bytes, compressed))| bytes + compressed > 0)
-            .map(|(owner, (bytes, compressed_bytes))| OwnerReport {
-                kind: owner.kind,
-                name: owner.name,
-                version: owner.version,
-                bytes,
-                compressed_bytes,
-            })
-            .collect();
-        owners.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.name.cmp(&b.name)));
+        owners.retain(|_, (bytes, compressed)| *bytes + *compressed > 0);
         let mut excess: Vec<ExcessReport> = excess
             .into_iter()
             .map(|(kind, (bytes, files))| ExcessReport { kind, what: kind.as_str(), bytes, files })
@@ -192,7 +181,7 @@ impl Summary<'_> {
             compressed_bytes: layers.iter().map(|layer| layer.compressed_bytes).sum(),
             unpacked_bytes: layers.iter().map(|layer| layer.unpacked_bytes).sum(),
             layers,
-            owners,
+            owners: OwnerReport::largest_first(owners),
             stages: self.stages(&steps),
             steps,
             excess,

@@ -18,10 +18,10 @@ use rustix::termios::{Winsize, tcsetwinsize};
 use super::control::{Ask, ExitStatus, Run, Status, pair, receive, send};
 use super::error::Failure;
 use super::mounts::MountPoints;
-use super::ownership;
+use super::ownership::{self, Gifts};
 use super::payload::{self, Terminal};
 use super::rootfs;
-use super::spec::{Network, WindowSize};
+use super::spec::{Network, Upper, WindowSize};
 
 /// Runs as process 1 and returns its exit code, which nobody looks at.
 pub(super) fn run(run: &Run, control: &OwnedFd, status: &OwnedFd, stdio: [OwnedFd; 3]) -> i32 {
@@ -54,7 +54,7 @@ struct Started {
     mount_points: MountPoints,
     terminal: Option<OwnedFd>,
     /// Where the program's gifts of files arrive, where they cannot be made.
-    gifts: Option<OwnedFd>,
+    gifts: Option<Gifts>,
 }
 
 fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
@@ -65,6 +65,13 @@ fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
     if spec.network == Network::None {
         loopback_up().map_err(Failure::to("bring up loopback"))?;
     }
+    // While it can be reached.
+    let notes = match &spec.rootfs.upper {
+        Upper::Directory(place) if payload::pretends(spec, *ids) => {
+            Some(File::create(place.join(ownership::NOTES)).map_err(Failure::to("note owners"))?)
+        }
+        _ => None,
+    };
     let mount_points = rootfs::enter(spec, *ids)?;
     // `/proc/1/exe` is this executable on the host: nobody in the sandbox may open it.
     set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Failure::to("hide process 1"))?;
@@ -101,15 +108,19 @@ fn start(run: &Run, stdio: [OwnedFd; 3]) -> Result<Started, Failure> {
         return Err(serde_json::from_slice(&failure).unwrap_or_else(unreadable));
     }
     let gifts = receive::<()>(&gifts).map_err(Failure::to("watch gifts of files"))?;
-    let gifts = gifts.and_then(|((), fds)| fds.into_iter().next());
+    let listener = gifts.and_then(|((), fds)| fds.into_iter().next());
+    let gifts = listener
+        .map(|listener| Gifts::new(listener, notes))
+        .transpose()
+        .map_err(Failure::to("watch gifts of files"))?;
     Ok(Started { program, children, mount_points, terminal, gifts })
 }
 
 /// Reaps and serves until the program ends, and says how; `None` when the caller is gone.
-fn supervise(program: Pid, children: &OwnedFd, control: &OwnedFd, mut gifts: Option<OwnedFd>) -> Option<ExitStatus> {
+fn supervise(program: Pid, children: &OwnedFd, control: &OwnedFd, mut gifts: Option<Gifts>) -> Option<ExitStatus> {
     loop {
         let mut ready = vec![PollFd::new(children, PollFlags::IN), PollFd::new(control, PollFlags::IN)];
-        ready.extend(gifts.iter().map(|gifts| PollFd::new(gifts, PollFlags::IN)));
+        ready.extend(gifts.iter().map(|gifts| PollFd::new(&gifts.listener, PollFlags::IN)));
         match poll(&mut ready, None) {
             Err(Errno::INTR) => continue,
             Err(_) => return None,
@@ -118,7 +129,7 @@ fn supervise(program: Pid, children: &OwnedFd, control: &OwnedFd, mut gifts: Opt
         let (child_ended, asked) = (!ready[0].revents().is_empty(), !ready[1].revents().is_empty());
         let given = ready.get(2).map_or(PollFlags::empty(), PollFd::revents);
         if given.contains(PollFlags::IN) {
-            gifts = gifts.filter(ownership::answer);
+            gifts = gifts.filter(Gifts::answer);
         } else if !given.is_empty() {
             gifts = None;
         }

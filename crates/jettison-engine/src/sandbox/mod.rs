@@ -34,6 +34,7 @@ mod attach;
 mod control;
 mod error;
 mod init;
+mod memory;
 mod mode;
 mod mounts;
 mod namespace;
@@ -49,6 +50,7 @@ mod stage;
 
 pub use control::ExitStatus;
 pub use error::SandboxError;
+pub use memory::OutOfMemory;
 pub use mode::{IdRange, Mode};
 pub use running::{Running, Sandbox};
 pub use spec::{Limit, Mount, Network, Resource, Rootfs, Seccomp, Secret, Spec, Stdio, Upper, WindowSize};
@@ -56,5 +58,5 @@ pub use stage::{MARKER, init_if_child};
 
 pub(crate) use mode::{has_subordinate_ids, is_first_namespace};
 pub(crate) use namespace::{give_in_user_namespace, look_in_user_namespace};
-pub(crate) use ownership::{OWNER, parse as parse_owner};
+pub(crate) use ownership::{NOTES, Noted, OWNER, parse as parse_owner, parse_notes};
 pub(crate) use running::remove_in_user_namespace;

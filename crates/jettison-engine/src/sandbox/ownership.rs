@@ -3,18 +3,21 @@
 //! A filter hands chown(2) and its kin to process 1 (seccomp_unotify(2)). It finds the file as the program would, and
 //! notes the owner in an extended attribute, [`OWNER`], which goes where the file goes. Inside nothing changes: all
 //! files are the one user's. When the changes are kept the note becomes the owner ([`crate::store::UpperDir`]).
-//! Symbolic links cannot have such attributes; they stay with whoever made them.
+//! Symbolic links, devices and pipes cannot have such attributes: what becomes of them is noted by their paths, in
+//! [`NOTES`] beside the changes. Such a note stays behind where the file is renamed.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use jettison_tree::TreePath;
 use libc::{c_long, sock_filter};
 use rustix::fs::{
-    CWD, FileType, Mode, OFlags, ResolveFlags, XattrFlags, chmod, fstat, getxattr, openat, openat2, removexattr,
-    setxattr,
+    AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, XattrFlags, chmod, chownat, fstat, getxattr,
+    openat, openat2, readlink, removexattr, setxattr, statx,
 };
 use rustix::io::Errno;
 
@@ -23,6 +26,9 @@ use super::seccomp::native_architecture;
 /// The attribute that notes an owner: user and group as decimal numbers with a colon between them, each of which may be
 /// missing.
 pub(crate) const OWNER: &str = "user.jettison.owner";
+/// The file with the owners of what can have no attributes: an owner as in [`OWNER`], a space, the absolute path and a
+/// NUL byte, again and again. Of several for one path the last counts.
+pub(crate) const NOTES: &str = "owners";
 
 /// The longest path (`PATH_MAX`).
 const PATH_LIMIT: usize = 4096;
@@ -58,8 +64,61 @@ pub(super) fn intercept() -> io::Result<OwnedFd> {
     }
 }
 
+/// What a program gives away, and where that is noted.
+pub(super) struct Gifts {
+    /// Where the calls arrive.
+    pub listener: OwnedFd,
+    notes: Option<File>,
+    /// The mount that the root is: only what is in it is kept.
+    root: u64,
+}
+
+impl Gifts {
+    /// The calls that arrive at a listener. `notes` is an empty file, or there is none where nothing is kept.
+    pub fn new(listener: OwnedFd, notes: Option<File>) -> io::Result<Self> {
+        let root = statx(CWD, "/", AtFlags::empty(), StatxFlags::MNT_ID)?.stx_mnt_id;
+        Ok(Self { listener, notes, root })
+    }
+
+    /// Answers one call. False when nobody is left to call.
+    pub fn answer(&self) -> bool {
+        answer(&self.listener, |file, uid, gid| self.note_path(file, uid, gid))
+    }
+
+    /// Notes the owner of a file that can have no attributes.
+    fn note_path(&self, file: &OwnedFd, uid: u64, gid: u64) -> Result<(), Errno> {
+        let Some(mut notes) = self.notes.as_ref() else { return Ok(()) };
+        if statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID)?.stx_mnt_id != self.root {
+            return Ok(());
+        }
+        // Nothing is changed, which makes it a change all the same: it is copied up.
+        chownat(file, c"", None, None, AtFlags::EMPTY_PATH)?;
+        let path = readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new())?;
+        let text = |id: u64| if id as u32 == KEEP { String::new() } else { (id as u32).to_string() };
+        let head = format!("{}:{} ", text(uid), text(gid));
+        let note = [head.as_bytes(), path.as_bytes(), b"\0"].concat();
+        notes.write_all(&note).map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))
+    }
+}
+
+/// An owner that may be known in part.
+pub(crate) type Noted = (Option<u32>, Option<u32>);
+
+/// Reads [`NOTES`]. What is broken is left out.
+pub(crate) fn parse_notes(notes: &[u8]) -> BTreeMap<TreePath, Noted> {
+    let mut owners = BTreeMap::<TreePath, Noted>::new();
+    for note in notes.split(|&byte| byte == 0) {
+        let Some(space) = note.iter().position(|&byte| byte == b' ') else { continue };
+        let path = note[space + 1..].strip_prefix(b"/").map(TreePath::parse);
+        let (Some((uid, gid)), Some(Ok(path))) = (parse(&note[..space]), path) else { continue };
+        let known = owners.entry(path).or_default();
+        *known = (uid.or(known.0), gid.or(known.1));
+    }
+    owners
+}
+
 /// Answers one call. False when nobody is left to call.
-pub(super) fn answer(listener: &OwnedFd) -> bool {
+fn answer(listener: &OwnedFd, other: impl Fn(&OwnedFd, u64, u64) -> Result<(), Errno>) -> bool {
     // SAFETY: zeros are a valid request, as the kernel demands; it lives as long as the call.
     let request = unsafe {
         let mut request = std::mem::zeroed::<libc::seccomp_notif>();
@@ -74,7 +133,7 @@ pub(super) fn answer(listener: &OwnedFd) -> bool {
         // SAFETY: the kernel reads the id.
         unsafe { libc::ioctl(listener.as_raw_fd(), libc::SECCOMP_IOCTL_NOTIF_ID_VALID, &raw const id) == 0 }
     };
-    let error = match note(&request, is_valid) {
+    let error = match note(&request, is_valid, other) {
         Ok(()) => 0,
         Err(errno) => -errno.raw_os_error(),
     };
@@ -84,8 +143,12 @@ pub(super) fn answer(listener: &OwnedFd) -> bool {
     true
 }
 
-/// Notes an owner. The error is what the program is told.
-fn note(request: &libc::seccomp_notif, is_valid: impl FnOnce() -> bool) -> Result<(), Errno> {
+/// Notes an owner, of what can have no attributes with `other`. The error is what the program is told.
+fn note(
+    request: &libc::seccomp_notif,
+    is_valid: impl FnOnce() -> bool,
+    other: impl Fn(&OwnedFd, u64, u64) -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let arguments = request.data.args;
     let caller = Path::new("/proc").join(request.pid.to_string());
     let (file, uid, gid) = match c_long::from(request.data.nr) {
@@ -111,7 +174,7 @@ fn note(request: &libc::seccomp_notif, is_valid: impl FnOnce() -> bool) -> Resul
     let stat = fstat(&file)?;
     let kind = FileType::from_raw_mode(stat.st_mode);
     if !kind.is_file() && !kind.is_dir() {
-        return Ok(());
+        return other(&file, uid, gid);
     }
     let through = PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()));
     let mut known = [0; 32];
@@ -137,7 +200,7 @@ fn note(request: &libc::seccomp_notif, is_valid: impl FnOnce() -> bool) -> Resul
 }
 
 /// Reads what [`note`] wrote: user and group, where they are known.
-pub(crate) fn parse(value: &[u8]) -> Option<(Option<u32>, Option<u32>)> {
+pub(crate) fn parse(value: &[u8]) -> Option<Noted> {
     let (uid, gid) = std::str::from_utf8(value).ok()?.split_once(':')?;
     let id = |text: &str| if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
     Some((id(uid).ok()?, id(gid).ok()?))
@@ -213,5 +276,10 @@ mod tests {
         ] {
             assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
+        let notes = parse_notes(
+            &["5:6 /a/b c", "7: /a/b c", "broken", ":8 /d", "9:9 /", "9:9 /../x", ""].join("\0").into_bytes(),
+        );
+        let notes: Vec<_> = notes.iter().map(|(path, owner)| (path.to_string(), *owner)).collect();
+        assert_eq!(notes, [("a/b c".to_owned(), (Some(7), Some(6))), ("d".to_owned(), (None, Some(8)))]);
     }
 }

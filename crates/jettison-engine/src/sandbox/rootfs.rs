@@ -8,7 +8,9 @@
 //! links are followed, inside.
 
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Gid, Uid, chownat};
@@ -79,6 +81,10 @@ pub(super) fn enter(spec: &Spec, ids: IdMap) -> Result<MountPoints, Failure> {
             }
         }
     }
+    if spec.make_cwd {
+        make_directory(&spec.cwd, spec.uid, spec.gid)
+            .map_err(Failure::to(format!("make the working directory {}", spec.cwd.display())))?;
+    }
     let mut points = MountPoints::of(spec);
     for own in ["/proc", "/sys", "/dev"] {
         if fs::symlink_metadata(own).is_ok_and(|meta| !meta.is_dir()) {
@@ -115,6 +121,23 @@ fn make_root(root: &OwnedFd) -> Result<(), Failure> {
     pivot_root(".", ".").map_err(Failure::to("change the root"))?;
     unmount(".", UnmountFlags::DETACH).map_err(Failure::to("leave the old root"))?;
     chdir("/").map_err(Failure::to("enter the root"))
+}
+
+/// Makes a directory, and those above it, where they are missing. They belong to `uid` and `gid`, where these exist.
+fn make_directory(path: &Path, uid: u32, gid: u32) -> io::Result<()> {
+    let mut missing: Vec<&Path> = path.ancestors().take_while(|above| !above.exists()).collect();
+    while let Some(directory) = missing.pop() {
+        match fs::DirBuilder::new().mode(0o755).create(directory) {
+            // A link that leads nowhere. Going there will say so.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            made => made?,
+        }
+        match chownat(CWD, directory, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::empty()) {
+            Ok(()) | Err(Errno::INVAL | Errno::PERM) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
 }
 
 /// A fresh sysfs, read-only unless it is to be writable. Where the network is the host's an ordinary user may not mount

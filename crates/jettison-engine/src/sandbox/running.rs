@@ -18,6 +18,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::control::{Ask, ExitStatus, FD_LIMIT, Request, Run, Status, pair, receive, send, to_file};
 use super::error::SandboxError;
+use super::memory::{Kills, OutOfMemory};
 use super::mode::{IdMap, Mode};
 use super::relay::Relay;
 use super::spec::{Mount, Spec, Stdio, WindowSize};
@@ -53,7 +54,7 @@ impl Sandbox {
         });
         let sockets: Vec<_> = sockets.collect();
         let spec = to_file(&run).map_err(|source| SandboxError::Spec(source.to_string()))?;
-        let kills = kills_for_memory();
+        let kills = Kills::so_far();
         let mut stage = Stage::start(
             &Request::Run,
             &[spec.as_fd(), their_stdin.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
@@ -222,7 +223,7 @@ pub struct Running {
     /// Its terminal, where the spec asks for one. Reading fails with EIO when the last program on it has ended.
     pub terminal: Option<File>,
     /// How often the kernel had killed for want of memory when it was started.
-    kills: u64,
+    kills: Kills,
     /// They end with it.
     _relays: Vec<Relay>,
     asking: Mutex<()>,
@@ -293,10 +294,10 @@ impl Running {
         Ok(tcsetwinsize(terminal, Winsize { ws_row: size.rows, ws_col: size.columns, ws_xpixel: 0, ws_ypixel: 0 })?)
     }
 
-    /// Whether the kernel has killed a process of this machine for want of memory since this one was started: the
-    /// likely reason where it ended by SIGKILL without having been told to.
-    pub fn memory_ran_out(&self) -> bool {
-        kills_for_memory() > self.kills
+    /// Whether the kernel has killed a process for want of memory since this one was started: the reason, or a possible
+    /// one, where it ended by SIGKILL without having been told to.
+    pub fn memory_ran_out(&self) -> OutOfMemory {
+        Kills::so_far().since(&self.kills)
     }
 
     /// Ends everything in the sandbox. [`wait`](Self::wait) then says that SIGKILL did it.
@@ -332,13 +333,6 @@ impl Running {
         }
         *exit
     }
-}
-
-/// How often the kernel has killed a process for want of memory since the machine was started.
-fn kills_for_memory() -> u64 {
-    let vmstat = std::fs::read_to_string("/proc/vmstat").unwrap_or_default();
-    let kills = vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "));
-    kills.and_then(|kills| kills.trim().parse().ok()).unwrap_or(0)
 }
 
 /// Polls until something is ready; false when the time is over.

@@ -20,6 +20,8 @@ pub struct Spec {
     pub env: Vec<(OsString, OsString)>,
     /// The working directory, an absolute path inside.
     pub cwd: PathBuf,
+    /// Whether it is made, with those above it, where it is not there: as the program's user's, and as a change.
+    pub make_cwd: bool,
     /// The user that the program runs as, inside.
     pub uid: u32,
     /// Its group.
@@ -49,7 +51,7 @@ pub struct Spec {
     pub insecure: bool,
     /// Whether a root that has one id only ([`Mode::SingleId`](super::Mode)) may pretend to have others. chown(2) and its
     /// kin then succeed: the program sees no change, but [`UpperDir::keep`](crate::store::UpperDir::keep) knows the
-    /// owner, except of symbolic links. setuid(2), setgroups(2) and their kin succeed without effect. Package managers,
+    /// owner. setuid(2), setgroups(2) and their kin succeed without effect. Package managers,
     /// `useradd`, `tar` and `su` then work; what asks afterwards who it is (apt's download methods, unless
     /// `APT::Sandbox::User` is root) learns the truth. Elsewhere it means nothing.
     pub pretend_ids: bool,
@@ -77,6 +79,7 @@ impl Spec {
             argv: argv.into_iter().map(Into::into).collect(),
             env: Vec::new(),
             cwd: "/".into(),
+            make_cwd: false,
             uid: 0,
             gid: 0,
             groups: Vec::new(),

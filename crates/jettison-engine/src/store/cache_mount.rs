@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jettison_tree::{Entry, Node, TreePath};
 use rustix::fs::{FlockOperation, flock};
@@ -33,6 +34,8 @@ use crate::view::{View, below};
 const NAME_LIMIT: usize = 4096;
 /// The most directories that one name has; whoever wants one more for itself waits for the last.
 const PRIVATE_LIMIT: u32 = 64;
+/// How often a cache that somebody else has is asked for.
+const LOOK: Duration = Duration::from_millis(20);
 const DATA: &str = "data";
 const INFO: &str = "cache.json";
 const LOCK: &str = "lock";
@@ -122,6 +125,9 @@ pub enum CacheError {
     /// What it shall begin with is no directory.
     #[error("a cache cannot begin as `/{0}`, which is no directory")]
     NoDirectory(String),
+    /// Somebody else has it, and whoever asked waits no longer.
+    #[error("cancelled while another build had the cache `{0}`")]
+    Cancelled(String),
     /// The name is too long.
     #[error("the id of a cache has {0} bytes; {NAME_LIMIT} are the most")]
     LongName(usize),
@@ -135,7 +141,7 @@ impl CacheError {
             Self::Read(error) => error.hint(),
             Self::Unpack(error) => error.hint(),
             Self::NoDirectory(_) => Some("`source=` of a cache mount names a directory in `from=`".into()),
-            Self::LongName(_) => None,
+            Self::Cancelled(_) | Self::LongName(_) => None,
         }
     }
 }
@@ -146,7 +152,13 @@ impl Store {
     /// All of a step are asked for at once: they are taken in the order of their names, so that of two steps with the
     /// same caches one goes first, and a name that is asked for twice is taken once, with as few others as any of its
     /// requests wants. Who holds a cache and asks for another may wait for ever.
-    pub fn cache_mounts(&self, requests: &[CacheRequest<'_>]) -> Result<Vec<CacheMount>, CacheError> {
+    ///
+    /// `is_cancelled` is asked now and then whether to wait no longer.
+    pub fn cache_mounts(
+        &self,
+        requests: &[CacheRequest<'_>],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Vec<CacheMount>, CacheError> {
         let mut by_name: BTreeMap<&str, CacheRequest<'_>> = BTreeMap::new();
         for request in requests {
             let known = by_name.entry(request.id).or_insert(*request);
@@ -155,7 +167,8 @@ impl Store {
                 known.new = request.new;
             }
         }
-        let take = |request: CacheRequest<'_>| self.cache_mount(request.id, request.sharing, request.new);
+        let take =
+            |request: CacheRequest<'_>| self.cache_mount_unless(request.id, request.sharing, request.new, is_cancelled);
         let taken = by_name.into_iter().map(|(id, request)| Ok((id, take(request)?)));
         let taken = taken.collect::<Result<BTreeMap<_, _>, CacheError>>()?;
         Ok(requests.iter().filter_map(|request| taken.get(request.id).cloned()).collect())
@@ -163,15 +176,24 @@ impl Store {
 
     /// The cache called `id`, made as `new` says where there is none. Waits for others where `sharing` says so.
     pub fn cache_mount(&self, id: &str, sharing: Sharing, new: NewCache<'_>) -> Result<CacheMount, CacheError> {
+        self.cache_mount_unless(id, sharing, new, &|| false)
+    }
+
+    fn cache_mount_unless(
+        &self,
+        id: &str,
+        sharing: Sharing,
+        new: NewCache<'_>,
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<CacheMount, CacheError> {
         if id.len() > NAME_LIMIT {
             return Err(CacheError::LongName(id.len()));
         }
         let mut number = 0;
         loop {
             let operation = match sharing {
-                Sharing::Shared => FlockOperation::LockShared,
-                Sharing::Private if number < PRIVATE_LIMIT => FlockOperation::NonBlockingLockExclusive,
-                Sharing::Private | Sharing::Locked => FlockOperation::LockExclusive,
+                Sharing::Shared => FlockOperation::NonBlockingLockShared,
+                Sharing::Private | Sharing::Locked => FlockOperation::NonBlockingLockExclusive,
             };
             let key = key(id, number);
             let directory = self.existing_cache(&key, &Info { id: id.to_owned(), number }, new)?;
@@ -179,7 +201,10 @@ impl Store {
                 Ok(Some(lock)) => return Ok(CacheMount { path: directory.join(DATA), _lock: Arc::new(lock) }),
                 // It was pruned before we had the lock.
                 Ok(None) => self.forget(Kind::Cache, key.as_bytes())?,
-                Err(Errno::AGAIN) => number += 1,
+                Err(Errno::AGAIN) if sharing == Sharing::Private && number < PRIVATE_LIMIT => number += 1,
+                // The kernel would wait for as long as it takes, whoever wants to stop.
+                Err(Errno::AGAIN) if is_cancelled() => return Err(CacheError::Cancelled(id.to_owned())),
+                Err(Errno::AGAIN) => std::thread::sleep(LOOK),
                 Err(e) => return Err(StoreError::io("lock", &directory)(e.into()).into()),
             }
         }

@@ -1,8 +1,8 @@
 //! Making what was kept outlive the boot that it was kept in.
 //!
 //! Waiting for the disk is cheapest once and for everything (syncfs(2)), when a build has shown its result. It is done
-//! only where a program's changes were kept: what else the store holds is checked by its digest after a restart, or
-//! unpacked again. Whoever is killed before leaves rows that the next to do this takes care of.
+//! only where a program's changes were kept, or an image was fetched: what else the store holds is checked by its digest
+//! after a restart, or unpacked again. Whoever is killed before leaves rows that the next to do this takes care of.
 
 use std::sync::atomic::Ordering;
 
@@ -13,13 +13,13 @@ use super::index::Kind;
 use super::{Store, StoreError};
 
 impl Store {
-    /// Notes that something was kept that takes long to make again.
-    pub(super) fn kept_what_takes_long(&self) {
+    /// Notes that something was kept that takes long to have again, so that [`settle`](Self::settle) has something to do.
+    pub fn kept_what_takes_long(&self) {
         self.is_unsettled.store(true, Ordering::Relaxed);
     }
 
-    /// Waits until all that the store holds is on the disk, where [`UpperDir::keep`](super::UpperDir::keep) has kept
-    /// something since this store was opened: what is then there is as good after a restart as before. Returns how many
+    /// Waits until all that the store holds is on the disk, where something was
+    /// [kept that takes long](Self::kept_what_takes_long) since this store was opened: what is then there is as good after a restart as before. Returns how many
     /// things that are, which were not before.
     ///
     /// It takes as long as the disk does for what is not written yet, of other programs too. For the end of a build,

@@ -1,6 +1,8 @@
 //! Snapshots that a sandbox makes: the upper directory of a step becomes the layer that the step added.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 use jettison_tree::TreePath;
@@ -10,7 +12,7 @@ use super::{Snapshot, Store, StoreError};
 use crate::CacheKey;
 use crate::access::{FileKind, ReadError, TreeDir};
 use crate::removal::remove_tree;
-use crate::sandbox::{Mode, Upper};
+use crate::sandbox::{Mode, NOTES, Noted, Upper, parse_notes};
 use crate::snapshot::Owner;
 use crate::view::{View, below};
 
@@ -47,11 +49,20 @@ impl UpperDir<'_> {
         for own in ["work", "points"].map(|name| self.scratch.path().join(name)) {
             remove_tree(&own).map_err(StoreError::io("remove", &own))?;
         }
+        let notes = self.scratch.path().join(NOTES);
+        let noted = match fs::read(&notes) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => BTreeMap::new(),
+            read => {
+                let noted = parse_notes(&read.map_err(StoreError::io("read", &notes))?);
+                fs::remove_file(&notes).map_err(StoreError::io("remove", &notes))?;
+                noted
+            }
+        };
         fs::rename(&upper, &tree).map_err(StoreError::io("rename", &upper))?;
         let mode = Mode::detect();
         let dir = TreeDir::open(&tree, &mode).map_err(StoreError::io("open", &tree))?;
         let single = (mode == Mode::SingleId).then_some((below, user));
-        let mut survey = Survey { dir, owners: Vec::new(), bytes: 0, single };
+        let mut survey = Survey { dir, owners: Vec::new(), bytes: 0, single, noted };
         survey.run().map_err(|e| StoreError::io("read", tree.join(&e.path))(e.source))?;
         let snapshot = self.store.adopt_snapshot(key, &self.scratch, &survey.owners, survey.bytes)?;
         self.store.kept_what_takes_long();
@@ -71,6 +82,8 @@ struct Survey<'a> {
     bytes: u64,
     /// What says who files belong to, where they cannot say it themselves.
     single: Option<(&'a View, (u32, u32))>,
+    /// What files that have no attributes were given to.
+    noted: BTreeMap<TreePath, Noted>,
 }
 
 impl Survey<'_> {
@@ -89,7 +102,7 @@ impl Survey<'_> {
                     let (uid, gid) = before.map_or(user, |before| (before.uid, before.gid));
                     let noted = match stat.kind {
                         FileKind::File | FileKind::Directory => self.dir.noted_owner(Some(&path)),
-                        _ => Ok((None, None)),
+                        _ => Ok(self.noted.get(&path).copied().unwrap_or_default()),
                     };
                     let (noted_uid, noted_gid) = noted.map_err(ReadError::at(Some(&path)))?;
                     let (uid, gid) = (noted_uid.unwrap_or(uid), noted_gid.unwrap_or(gid));

@@ -109,11 +109,18 @@ fn nobody_waits_in_a_circle() {
     let request = |id, sharing| CacheRequest { id, sharing, new: EMPTY };
     // One name twice in a step is one cache, locked when one of the two wants it locked.
     let taken = store
-        .cache_mounts(&[request("b", Sharing::Shared), request("a", Sharing::Shared), request("b", Sharing::Locked)])
+        .cache_mounts(
+            &[request("b", Sharing::Shared), request("a", Sharing::Shared), request("b", Sharing::Locked)],
+            &|| false,
+        )
         .unwrap();
     assert!(taken[0].path() == taken[2].path() && taken[0].path() != taken[1].path());
-    let other = |sharing| store.cache_mounts(&[request("b", sharing)]).unwrap();
+    let other = |sharing| store.cache_mounts(&[request("b", sharing)], &|| false).unwrap();
     assert_ne!(other(Sharing::Private)[0].path(), taken[0].path());
+    // Who is told to stop waits no longer.
+    let looks = std::cell::Cell::new(0);
+    let stopped = store.cache_mounts(&[request("a", Sharing::Locked)], &|| looks.replace(looks.get() + 1) == 2);
+    assert!(stopped.unwrap_err().to_string().contains("had the cache `a`"));
     drop(taken);
     // Two steps that name the same caches in different orders: that this ends is the test.
     std::thread::scope(|scope| {
@@ -122,7 +129,7 @@ fn nobody_waits_in_a_circle() {
             scope.spawn(move || {
                 let store = Store::open(root).unwrap();
                 for _ in 0..50 {
-                    store.cache_mounts(&names.map(|name| request(name, Sharing::Locked))).unwrap();
+                    store.cache_mounts(&names.map(|name| request(name, Sharing::Locked)), &|| false).unwrap();
                 }
             });
         }

@@ -114,7 +114,7 @@ fn memory_can_be_limited() {
     spec.limits = vec![Limit { resource: Resource::As, soft: Some(256 << 20), hard: Some(256 << 20) }];
     let running = Sandbox::spawn(spec).unwrap();
     assert!(!running.wait().success());
-    assert!(!running.memory_ran_out(), "a program that ends itself is not the kernel's doing");
+    assert_ne!(running.memory_ran_out(), OutOfMemory::Certain, "a program that ends itself is not the kernel's doing");
 }
 
 /// A group of processes that has little memory. It is removed when it is dropped, which nobody may be in any more.
@@ -163,7 +163,7 @@ pub fn eater(group: &Path) -> ExitCode {
     let mut spec = fixture.sh("x=xxxxxxxxxxxxxxxx; while :; do x=$x$x; done");
     (spec.stdout, spec.stderr) = (Stdio::Null, Stdio::Null);
     let running = Sandbox::spawn(spec).unwrap();
-    assert_eq!((running.wait(), running.memory_ran_out()), (ExitStatus::Signal(9), true));
+    assert_eq!((running.wait(), running.memory_ran_out()), (ExitStatus::Signal(9), OutOfMemory::Certain));
     assert_eq!(output(fixture.sh("echo next")), "next\n");
     ExitCode::SUCCESS
 }

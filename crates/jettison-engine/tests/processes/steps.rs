@@ -13,6 +13,7 @@ pub const TESTS: &[Test] = &[
     ("closed_files_are_read_all_the_same", closed_files_are_read_all_the_same),
     ("owners_of_snapshots_are_real", owners_of_snapshots_are_real),
     ("one_id_stands_for_all", one_id_stands_for_all),
+    ("a_working_directory_is_made_where_that_is_wanted", a_working_directory_is_made_where_that_is_wanted),
     ("a_killed_step_leaves_nothing", a_killed_step_leaves_nothing),
     ("a_daemon_of_a_step_is_gone_before_it_is_kept", a_daemon_of_a_step_is_gone_before_it_is_kept),
 ];
@@ -289,6 +290,21 @@ fn owners_of_snapshots_are_real() {
     }
 }
 
+fn a_working_directory_is_made_where_that_is_wanted() {
+    let steps = Steps::new();
+    let base = [steps.base(&[])];
+    let upper = steps.store.upper().unwrap();
+    let mut spec = steps.spec("pwd", &base, &upper);
+    (spec.cwd, spec.uid, spec.gid) = ("/home/a/b".into(), 33, 34);
+    assert!(matches!(Sandbox::spawn(spec).unwrap_err(), SandboxError::WorkingDirectory { .. }));
+    let upper = steps.store.upper().unwrap();
+    let mut spec = steps.spec("pwd", &base, &upper);
+    (spec.cwd, spec.uid, spec.gid, spec.make_cwd) = ("/home/a/b".into(), 33, 34, true);
+    assert_eq!(output(spec), "/home/a/b\n");
+    let layer = upper.keep(&key("made"), &View::open(&base).unwrap(), (33, 34)).unwrap();
+    assert_eq!(changes(&layer)[1..], ["home/a directory 755 33:34", "home/a/b directory 755 33:34"]);
+}
+
 fn one_id_stands_for_all() {
     if ids_exist() {
         return;
@@ -321,7 +337,7 @@ fn one_id_stands_for_all() {
     let expected = [
         "home/app directory 755 5:6",
         "home/app/d directory 755 1:2",
-        "home/app/link -> d 777 0:0",
+        "home/app/link -> d 777 1:1",
         "home/copy file \"x\\n\" 755 7:8",
         "home/moved file \"x\\n\" 644 5:6",
         "home/root directory 755 3:4",

@@ -126,9 +126,8 @@ pub(super) fn maintainer(state: &mut StageState, name: &Word) -> Done {
 }
 
 pub(super) fn onbuild(state: &mut StageState, trigger: &Onbuild) -> Done {
-    let expression = super::expression(trigger);
-    state.note(format!("ONBUILD {expression}"));
-    state.config.on_build.push(expression);
+    // The history says nothing of it, as BuildKit's.
+    state.config.on_build.push(super::expression(trigger));
     Ok(())
 }
 

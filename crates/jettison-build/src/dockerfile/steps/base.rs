@@ -58,6 +58,7 @@ impl BaseStep {
             let (events, _) = context.events();
             let images = Images { store: &self.store, registry, docker_host: None, platform: &platform, events };
             images.bring(&ImageOrIndex::Image(content.image(&image.platform())?), &reference.familiar())?;
+            self.store.kept_what_takes_long();
         }
         Ok(blobs.iter().map(|blob| Ref::Blob(blob.digest)).chain([Ref::Blob(digest)]).collect())
     }

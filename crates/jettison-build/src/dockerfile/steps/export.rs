@@ -1,4 +1,5 @@
-//! A layer as a blob: what a step made, packed for an image. Only the layers of images that somebody gets are packed.
+//! A layer as a blob: what a step made, packed for an image. Only the layers of images that somebody gets are packed. A step that
+//! changes nothing has an empty one, as from BuildKit: what the history counts is then the same everywhere.
 //!
 //! What is later than the epoch becomes the epoch, in the blob alone. A layer at the same place of an earlier build lends its compressed
 //! pieces ([`MemberCache`]): one changed file of many makes one piece new.
@@ -64,10 +65,13 @@ impl Operation for ExportStep {
 
     fn run(&self, context: &Context<'_>, inputs: &[Arc<Output>]) -> Result<Output, BoxError> {
         let made = super::parent(inputs)?;
-        let Some(layer) = made.layer() else { return Output::new(&None::<Exported>) };
-        // The same layer on top of something else is the same blob.
-        let key =
-            CacheKey::builder("dockerfile/exported/2").input("layer", layer.key()).input("how", self.key()).finish();
+        // The same layer on top of something else is the same blob, and so is that of all steps that change nothing.
+        let key = CacheKey::builder("dockerfile/exported/3");
+        let key = match made.layer() {
+            Some(layer) => key.input("layer", layer.key()),
+            None => key.flag("empty", true),
+        };
+        let key = key.input("how", self.key()).finish();
         let store = context.store();
         let exported = store.memo_or::<Exported, BuildError>(&key, || {
             let exported = self.pack(context, &made)?;
@@ -75,7 +79,7 @@ impl Operation for ExportStep {
             Ok((exported, refs))
         })?;
         let digest = exported.blob.digest;
-        Ok(Output::new(&Some(exported))?.with(Ref::Blob(digest)))
+        Ok(Output::new(&exported)?.with(Ref::Blob(digest)))
     }
 }
 
@@ -92,7 +96,10 @@ impl ExportStep {
         // The layer's digest is known when it is written: nothing is hashed twice.
         let mut file = tempfile::NamedTempFile::new_in(store.tmp())?;
         let mut out = BufWriter::with_capacity(BUFFER, file.as_file_mut());
-        let entries = self.unpacker.entries(&made.stack)?;
+        let entries = match made.layer() {
+            Some(_) => self.unpacker.entries(&made.stack)?,
+            None => Some(Arc::default()),
+        };
         let times = Times::new(&self.unpacker, &made.stack);
         let mut collector = Collector::default();
         let written = {
@@ -138,7 +145,7 @@ impl ExportStep {
         let digest = blob.digest;
         let path = file.into_temp_path();
         store.adopt(&path, digest)?;
-        if !members.is_empty() {
+        if !members.is_empty() && made.added {
             store.memo_put(&earlier, &Members { blob: digest, members, checkpoints }, &[Ref::Blob(digest)])?;
         }
         Ok(Exported { blob, facts: collector.finish() })

@@ -131,12 +131,17 @@ pub struct Mounted {
 }
 
 impl Mounted {
-    /// Gets everything ready that `mounts` ask for.
-    pub fn prepare(unpacker: &Unpacker, mounts: &[StepMount], inputs: &[Arc<Output>]) -> Result<Self, BuildError> {
+    /// Gets everything ready that `mounts` ask for. While others have its caches, `is_cancelled` is asked whether to go on waiting.
+    pub fn prepare(
+        unpacker: &Unpacker,
+        mounts: &[StepMount],
+        inputs: &[Arc<Output>],
+        is_cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, BuildError> {
         let mut mounted = Self::default();
         let ready = mounts.iter().map(|mount| mounted.one(unpacker, mount, inputs)).collect::<Result<Vec<_>, _>>()?;
         // Last of all: while others wait for them, nothing is made ready any more.
-        mounted._caches = caches(unpacker, mounts, inputs)?;
+        mounted._caches = caches(unpacker, mounts, inputs, is_cancelled)?;
         let mut paths = mounted._caches.iter().map(|cache| cache.path().to_owned());
         let ready = ready.into_iter().filter_map(|ready| match ready {
             Ready::Mount(mount) => Some(mount),
@@ -201,7 +206,12 @@ enum Ready {
 }
 
 /// The caches of a step, in the order of their mounts.
-fn caches(unpacker: &Unpacker, mounts: &[StepMount], inputs: &[Arc<Output>]) -> Result<Vec<CacheMount>, BuildError> {
+fn caches(
+    unpacker: &Unpacker,
+    mounts: &[StepMount],
+    inputs: &[Arc<Output>],
+    is_cancelled: &dyn Fn() -> bool,
+) -> Result<Vec<CacheMount>, BuildError> {
     let mut sources = Vec::new();
     for mount in mounts {
         let StepMount::Cache { from, source, .. } = mount else { continue };
@@ -220,7 +230,7 @@ fn caches(unpacker: &Unpacker, mounts: &[StepMount], inputs: &[Arc<Output>]) -> 
         CacheRequest { id, sharing, new: NewCache { content, mode, uid, gid } }
     });
     let requests: Vec<_> = requests.collect();
-    unpacker.store().cache_mounts(&requests).map_err(|error| {
+    unpacker.store().cache_mounts(&requests, is_cancelled).map_err(|error| {
         let names: Vec<_> = requests.iter().map(|request| format!("`{}`", request.id)).collect();
         BuildError::with_hint(error.to_string(), error.hint()).context(format!("the caches {}", names.join(", ")))
     })

@@ -8,8 +8,8 @@ use std::time::Duration;
 use jettison_engine::CacheKey;
 use jettison_engine::graph::{BoxError, Cancelled, Context, Operation, Output};
 use jettison_engine::sandbox::{
-    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, Rootfs, Sandbox, SandboxError, Seccomp, Secret, Spec,
-    Stdio,
+    ExitStatus, Limit, Mode, Mount, Network as SandboxNetwork, OutOfMemory, Rootfs, Sandbox, SandboxError, Seccomp,
+    Secret, Spec, Stdio,
 };
 use jettison_engine::store::Snapshot;
 use jettison_engine::view::{FileKind, View};
@@ -113,6 +113,8 @@ impl RunStep {
         }
         spec.env = env.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
         spec.cwd = self.workdir.clone().into();
+        // One that only the config of the image below names may not be there.
+        spec.make_cwd = true;
         (spec.uid, spec.gid, spec.groups) = (account.uid, account.gid, account.groups.clone());
         spec.hostname = self.hostname.clone();
         spec.network = match self.network {
@@ -137,7 +139,10 @@ impl RunStep {
         let here = |error: BuildError| -> BoxError { self.place.put(error).into() };
         let unpacked = self.unpacker.unpack(stack).map_err(here)?;
         let account = account::in_view(&unpacked.view, &self.user).map_err(here)?;
-        let mut mounted = Mounted::prepare(&self.unpacker, &self.mounts, inputs).map_err(here)?;
+        let mounted = Mounted::prepare(&self.unpacker, &self.mounts, inputs, &|| context.is_cancelled());
+        // Whoever waited for a cache and was told to stop has nothing to say.
+        context.check()?;
+        let mut mounted = mounted.map_err(here)?;
         let upper = context.store().upper()?;
         let mut spec = self.spec(&account, &unpacked, upper.upper());
         spec.mounts = std::mem::take(&mut mounted.mounts);
@@ -223,14 +228,14 @@ impl RunStep {
         BuildError::with_hint(error.to_string(), hint)
     }
 
-    fn failed(&self, status: ExitStatus, last: &LastLines, out_of_memory: bool) -> BuildError {
+    fn failed(&self, status: ExitStatus, last: &LastLines, memory: OutOfMemory) -> BuildError {
         let what = format!("`{}` ended with {status}", self.text);
         let not_given = |id: &String| {
             format!(
                 "the build was not given the secret `{id}`: --secret id={id},src=FILE, or --secret id={id},env=VARIABLE"
             )
         };
-        let hint = cure::of_step(status, &last.text(), out_of_memory).or_else(|| self.not_given.first().map(not_given));
+        let hint = cure::of_step(status, &last.text(), memory).or_else(|| self.not_given.first().map(not_given));
         let mut message = self.place.error(what, None).to_string();
         message.push_str(&last.shown());
         BuildError::with_hint(message, hint)
