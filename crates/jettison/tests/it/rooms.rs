@@ -9,6 +9,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jettison-http", &["tree"]),
     ("jettison-oci", &["tree", "endpoints", "http"]),
     ("jettison-dockerfile", &[]),
+    ("jettison-shell", &[]),
     ("jettison-python", &["tree", "endpoints", "dockerfile"]),
     ("jettison-debian", &["tree"]),
     ("jettison-elf", &["tree"]),
