@@ -1,1 +1,30 @@
-//! Lint.
+//! Dockerfiles: what is wrong with one in its context, and how to mend it. Nothing here is executed, and nothing asked of a network.
+//!
+//! 1. A [`Subject`](model::Subject) is the Dockerfile as rules see it: stages, variables, users, the commands of its scripts.
+//! 2. A [`Rule`] is a code, a name, its documentation and a function; each stands in a file of its own under [`rules`].
+//! 3. [`lint()`] runs those that the [`Config`] asks for; [`suppress`] reads the comments that say what to ignore.
+//! 4. A [`Finding`] has a place, help, and perhaps a [`Fix`]; [`mend`] makes fixes until there are none left.
+//! 5. A [`Context`] is what the Dockerfile is built in; a [`Catalog`] answers for registries and indices.
+//! 6. [`examples`] reads the examples in the documentation of a rule, which are its tests.
+//!
+//! An editor needs no more than [`lint()`] and [`Fix::edits`], both of which work on text and spans.
+
+pub mod catalog;
+pub mod config;
+pub mod context;
+pub mod examples;
+pub mod finding;
+mod fix;
+mod lint;
+pub mod model;
+mod rule;
+pub mod rules;
+pub mod suppress;
+
+pub use catalog::Catalog;
+pub use config::{Config, Selector};
+pub use context::Context;
+pub use finding::{Finding, Findings, Fix, Place, Safety};
+pub use fix::{Done, Mended, mend};
+pub use lint::lint;
+pub use rule::{Family, Fixable, Rule, Severity};

@@ -43,7 +43,11 @@ impl Eq for Rule {}
 impl Rule {
     /// Whether someone who writes `word` means this rule: its code, its name, BuildKit's name or a code of hadolint's, in any case.
     pub fn answers_to(&self, word: &str) -> bool {
-        [self.code, self.name].iter().chain(&self.buildkit).chain(self.hadolint).any(|name| name.eq_ignore_ascii_case(word))
+        [self.code, self.name]
+            .iter()
+            .chain(&self.buildkit)
+            .chain(self.hadolint)
+            .any(|name| name.eq_ignore_ascii_case(word))
     }
 
     /// The first paragraph of its documentation: what the fault is.

@@ -11,11 +11,13 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jettison-dockerfile", &[]),
     ("jettison-shell", &[]),
     ("jettison-python", &["tree", "endpoints", "dockerfile"]),
+    ("jettison-shell", &[]),
+    ("jettison-lint", &["tree", "oci", "dockerfile", "python", "shell"]),
     ("jettison-debian", &["tree"]),
     ("jettison-elf", &["tree"]),
     ("jettison-engine", &["tree"]),
     ("jettison-build", &["tree", "endpoints", "http", "oci", "dockerfile", "python", "debian", "elf", "engine"]),
-    ("jettison", &["tree", "http", "oci", "engine", "build"]),
+    ("jettison", &["tree", "http", "oci", "dockerfile", "python", "lint", "engine", "build"]),
     ("jettison-testkit", &["tree"]),
 ];
 

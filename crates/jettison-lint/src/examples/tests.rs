@@ -1,0 +1,117 @@
+use super::*;
+use crate::model::{Scripts, Subject};
+use crate::{Config, Context, Fixable, Place, Rule, Safety, lint, mend, rules};
+use jettison_dockerfile::Dockerfile;
+use jettison_tree::TreePath;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The lines in which `rule` finds something.
+fn lines(rule: &'static Rule, text: &str, context: &Context) -> BTreeSet<usize> {
+    let file = Dockerfile::parse(text);
+    let found = lint(&file, context, &(), &Config::only(rule));
+    let line = |place: &Place| match place {
+        Place::Dockerfile(span) => file.position(span.start).line,
+        Place::Context { line, .. } => line.unwrap_or(1),
+    };
+    found.iter().map(|finding| line(&finding.place)).collect()
+}
+
+#[test]
+fn examples_show_what_they_say() {
+    let mut faults = Vec::new();
+    for rule in rules::all() {
+        let mut files: BTreeMap<TreePath, String> = BTreeMap::new();
+        let mut bad: Option<&str> = None;
+        let mut mended_files = BTreeMap::new();
+        let mut seen = (0, 0, 0);
+        let dir = tempfile::tempdir().unwrap();
+        for block in blocks(rule.docs) {
+            let context = match files.is_empty() {
+                true => Context::none(),
+                false => Context::directory(dir.path(), None).with(files.clone()),
+            };
+            let mut fault = |what: String| faults.push(format!("{} {}: {what}\n{}", rule.code, rule.name, block.text));
+            match block.kind {
+                BlockKind::Heading => files.clear(),
+                BlockKind::File { path, fixed: false } => {
+                    files.insert(TreePath::parse(path).unwrap(), block.text.to_owned());
+                }
+                BlockKind::File { path, fixed: true } => {
+                    let made: Option<&String> = mended_files.get(&TreePath::parse(path).unwrap());
+                    if made.map(String::as_str) != Some(block.text) {
+                        fault(format!("the fix made of {path}:\n{}", made.cloned().unwrap_or_default()));
+                    }
+                }
+                BlockKind::Bad(expected) => {
+                    seen.0 += 1;
+                    bad = Some(block.text);
+                    let found = lines(rule, block.text, &context);
+                    if found.is_empty() || !expected.is_empty() && found != expected.iter().copied().collect() {
+                        fault(format!("is bad in lines {expected:?}, found in {found:?}"));
+                    }
+                }
+                BlockKind::Good => {
+                    seen.1 += 1;
+                    let found = lines(rule, block.text, &context);
+                    if !found.is_empty() {
+                        fault(format!("is good, but the rule finds something in {found:?}"));
+                    }
+                }
+                BlockKind::Fixed { unsafe_ } => {
+                    seen.2 += 1;
+                    let safety = if unsafe_ { Safety::Unsafe } else { Safety::Safe };
+                    let mended = mend(bad.unwrap(), &context, &(), &Config::only(rule), safety);
+                    if mended.text != block.text {
+                        fault(format!("the fix made:\n{}", mended.text));
+                    }
+                    if mended.left.iter().any(|finding| finding.fix.as_ref().is_some_and(|fix| fix.safety <= safety)) {
+                        fault("a fix is left that was not made".to_owned());
+                    }
+                    let again =
+                        mend(&mended.text, &context.with(mended.files.clone()), &(), &Config::only(rule), safety);
+                    if again.text != mended.text || !again.done.is_empty() {
+                        fault(format!("mended again:\n{}", again.text));
+                    }
+                    mended_files = mended.files;
+                }
+                BlockKind::Other => {}
+            }
+        }
+        if seen.0 == 0 || seen.1 == 0 || (seen.2 > 0) != (rule.fixable != Fixable::No) {
+            faults.push(format!(
+                "{} {}: {seen:?} bad, good and fixed examples, and it is {:?} fixable",
+                rule.code, rule.name, rule.fixable
+            ));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+}
+
+#[test]
+fn codes_and_names_are_one_of_a_kind_and_in_order() {
+    let all: Vec<&Rule> = rules::all().collect();
+    assert!(all.is_sorted_by_key(|rule| rule.code), "{:?}", all.iter().map(|rule| rule.code).collect::<Vec<_>>());
+    let names: BTreeSet<_> = all.iter().flat_map(|rule| [rule.code, rule.name]).collect();
+    assert_eq!(names.len(), all.len() * 2);
+    for rule in all {
+        let kebab = rule.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
+        assert!(
+            kebab && !rule.summary().is_empty() && rule.summary().ends_with('.'),
+            "{}: {}",
+            rule.name,
+            rule.summary()
+        );
+    }
+}
+
+/// A subject is made of anything that parses at all.
+#[test]
+fn nothing_is_too_broken_to_look_at() {
+    for text in ["", "FROM", "RUN x", "FROM a AS a\nFROM a\nCOPY --from=a", "FROM $X\nWORKDIR $Y\nUSER $Z\n", "ONBUILD"]
+    {
+        let file = Dockerfile::parse(text);
+        let (scripts, context, config) = (Scripts::default(), Context::none(), Config::default());
+        let subject = Subject::new(&file, &scripts, &context, &(), &config);
+        assert_eq!(subject.stages.len(), file.stages().len());
+    }
+}

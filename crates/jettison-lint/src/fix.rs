@@ -1,0 +1,116 @@
+//! Mends what can be mended.
+//!
+//! 1. [`mend`] lints, makes the fixes that do not touch each other, and does so again with what came out, since one fix may make
+//!    room for the next.
+//! 2. A fix is kept only if the text still parses as well as before and the finding is gone; one that failed is not tried again.
+//! 3. It ends when there is nothing left to make.
+
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::context::Context;
+use crate::finding::{Finding, Fix, Safety};
+use crate::lint::lint;
+use crate::rule::Rule;
+use jettison_dockerfile::{Dockerfile, Edit, Severity, apply};
+use jettison_tree::TreePath;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// More rounds than this are not made; a file that needs as many has fixes that undo each other.
+const MAX_ROUNDS: usize = 64;
+
+/// What became of a Dockerfile and its context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mended {
+    /// The Dockerfile.
+    pub text: String,
+    /// Files of the context that were written, whole.
+    pub files: BTreeMap<TreePath, String>,
+    /// What was done, in order.
+    pub done: Vec<Done>,
+    /// What is still wrong with it.
+    pub left: Vec<Finding>,
+}
+
+/// A fix that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Of which rule.
+    pub rule: &'static Rule,
+    /// What it did.
+    pub title: String,
+    /// Whether it was a safe one.
+    pub safety: Safety,
+}
+
+/// Makes all fixes that are at most as daring as `safety`.
+pub fn mend(text: &str, context: &Context, catalog: &dyn Catalog, config: &Config, safety: Safety) -> Mended {
+    let mut mended = Mended { text: text.to_owned(), files: BTreeMap::new(), done: Vec::new(), left: Vec::new() };
+    let mut refused: BTreeSet<(String, String)> = BTreeSet::new();
+    for _ in 0..MAX_ROUNDS {
+        let file = Dockerfile::parse(&mended.text);
+        let around = context.with(mended.files.clone());
+        let found = lint(&file, &around, catalog, config);
+        let key =
+            |finding: &Finding, fix: &Fix| (finding.rule.code.to_owned(), format!("{:?}{:?}", fix.edits, fix.files));
+        let mut candidates = Vec::new();
+        for finding in &found {
+            let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= safety) else { continue };
+            if !refused.contains(&key(finding, fix)) && is_free(fix, &candidates) {
+                candidates.push((finding, fix));
+            }
+        }
+        if candidates.is_empty() {
+            mended.left = found;
+            return mended;
+        }
+        let all: Vec<Edit> = candidates.iter().flat_map(|(_, fix)| fix.edits.iter().cloned()).collect();
+        let attempt = apply(&mended.text, &all).ok().filter(|text| is_as_sound(&file, text));
+        let made = match attempt {
+            Some(text) => {
+                mended.text = text;
+                candidates
+            }
+            // One of them is bad: take the first that is good by itself.
+            None => {
+                let mut good = Vec::new();
+                for (finding, fix) in candidates {
+                    match apply(&mended.text, &fix.edits).ok().filter(|text| is_as_sound(&file, text)) {
+                        Some(text) => {
+                            mended.text = text;
+                            good.push((finding, fix));
+                            break;
+                        }
+                        None => drop(refused.insert(key(finding, fix))),
+                    }
+                }
+                good
+            }
+        };
+        for (finding, fix) in made {
+            mended.files.extend(fix.files.iter().cloned());
+            mended.done.push(Done { rule: finding.rule, title: fix.title.clone(), safety: fix.safety });
+            // The same edit again would not be the cure.
+            refused.insert(key(finding, fix));
+        }
+    }
+    let file = Dockerfile::parse(&mended.text);
+    mended.left = lint(&file, &context.with(mended.files.clone()), catalog, config);
+    mended
+}
+
+/// Whether a fix touches nothing that the others do.
+fn is_free(fix: &Fix, others: &[(&Finding, &Fix)]) -> bool {
+    let touches = |a: &Edit, b: &Edit| a.span.start <= b.span.end && b.span.start <= a.span.end;
+    others.iter().all(|(_, other)| {
+        let edits = fix.edits.iter().any(|a| other.edits.iter().any(|b| touches(a, b)));
+        let files = fix.files.iter().any(|(a, _)| other.files.iter().any(|(b, _)| a == b));
+        !edits && !files
+    })
+}
+
+/// Whether `text` has no more errors than `file`.
+fn is_as_sound(file: &Dockerfile, text: &str) -> bool {
+    let errors =
+        |file: &Dockerfile| file.problems().iter().filter(|problem| problem.severity > Severity::Warning).count();
+    errors(&Dockerfile::parse(text)) <= errors(file)
+}

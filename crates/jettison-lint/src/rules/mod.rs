@@ -1,0 +1,22 @@
+//! The rules, one file each. To add one: write its file, and name it here.
+//!
+//! Codes: 1xx Python and size; 2xx what BuildKit checks; 3xx what else any Dockerfile can get wrong; 4xx the context.
+
+use crate::rule::Rule;
+
+/// Declares the files and lists their rules.
+macro_rules! rules {
+    ($($module:ident,)*) => {
+        $(mod $module;)*
+        static RULES: &[&Rule] = &[$(&$module::RULE,)*];
+    };
+}
+
+rules! {
+    unbuffered_output_missing,
+}
+
+/// Every rule, by code.
+pub fn all() -> impl Iterator<Item = &'static Rule> {
+    RULES.iter().copied()
+}
