@@ -96,6 +96,18 @@ class Buildah(Builder):
         return finished(self.machine.argv(*argv, *place.options(), context), env=environment, cwd="/", **self.piped(stdin))
 
 
+def has_subordinate_ids(name):
+    """Whether a user has ids besides its own, and a way to map them (subuid(5), newuidmap(1))."""
+    for path in ("/etc/subuid", "/etc/subgid"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                if not any(line.startswith(f"{name}:") for line in file):
+                    return False
+        except FileNotFoundError:
+            return False
+    return shutil.which("newuidmap") is not None
+
+
 class Jettison(Builder):
     """What all of this is about."""
 
@@ -104,7 +116,9 @@ class Jettison(Builder):
         own = entry.pw_uid == os.geteuid()
         self.name = "jettison" if own else f"jettison as {user}"
         self.account = None if own else (entry.pw_uid, entry.pw_gid)
-        self.keys = ("jettison", "rootless") if entry.pw_uid else ("jettison",)
+        self.keys = ("jettison",)
+        if entry.pw_uid:
+            self.keys += ("rootless",) if has_subordinate_ids(entry.pw_name) else ("rootless", "one-id")
         self.registry, self.home = registry, os.path.join(work, f"home-{entry.pw_name}")
         os.makedirs(self.home)
         # The binary may lie where only its owner can reach it.

@@ -16,6 +16,7 @@ A file is a group of cases. A case begins with `=== name: what it shows`; its se
     --- peer NAME: why             the peer that this is compared with instead of BuildKit; `none` when checked by hand
     --- expect                     the file system: what differs from the base, in lines of trees.py
     --- config                     the configuration: what differs from the base
+    --- history                    what the image's history says on top of the base: `layer` or `empty`, and the words
     --- fails                      it must not build; each line is a part of what jettison says
 
 In the Dockerfile, the options and what is served, `{http}` is the loopback server, `{outside}` the directory beside the context,
@@ -32,7 +33,7 @@ import shlex
 import trees
 
 SECTIONS = (
-    "Dockerfile context file archive outside served served-archive git input build env peer expect config fails".split()
+    "Dockerfile context file archive outside served served-archive git input build env peer expect config history fails".split()
 )
 
 

@@ -5,6 +5,7 @@
     configured:1  base:1 with every field of the configuration set
     layered:1     base:1 with a second layer that removes, replaces, and hides directories of the first
     onbuild:1     base:1 with ONBUILD triggers
+    elsewhere:1   base:1 with a user, and a working directory that is not there
     multi:1       an index of linux/amd64, linux/arm64 and linux/arm/v7
 """
 
@@ -92,6 +93,8 @@ ONBUILD = CONFIG | {
     "OnBuild": ["ARG WHO=trigger", "RUN echo onbuild $WHO > /onbuild", "COPY trigger.txt /from-trigger", "ENV TRIGGERED=yes"]
 }
 
+ELSEWHERE = CONFIG | {"User": "app", "WorkingDir": "/not/there"}
+
 # The fields of a configuration that cases speak of.
 FIELDS = "Env Cmd Entrypoint User WorkingDir Labels ExposedPorts Volumes StopSignal Healthcheck Shell OnBuild".split()
 
@@ -160,6 +163,7 @@ class Images:
         self.add("configured:1", [root], CONFIGURED)
         self.add("layered:1", [root, trees.tar(trees.parse(SECOND.splitlines()))], CONFIG)
         self.add("onbuild:1", [root], ONBUILD)
+        self.add("elsewhere:1", [root], ELSEWHERE)
         platforms = []
         for architecture, variant in (("amd64", None), ("arm64", None), ("arm", "v7")):
             # The programs do not run elsewhere, but nothing is run there.
@@ -229,7 +233,9 @@ class Built:
             layers, diff_ids = document["layers"] or [], self.document["rootfs"]["diff_ids"] or []
             if len(diff_ids) != len(layers):
                 raise ImageError(f"{len(diff_ids)} diff_ids, but {len(layers)} layers")
-            self.layers, self.history = len(diff_ids), len(self.document.get("history", []))
+            self.history = self.document.get("history", [])
+            if len(diff_ids) != sum(not step.get("empty_layer") for step in self.history):
+                raise ImageError(f"{len(diff_ids)} layers, but another number in the history")
             self.tree = trees.Image()
             for descriptor, diff_id in zip(layers, diff_ids, strict=True):
                 data = self.read(f"blobs/{descriptor['digest'].replace(':', '/')}")
@@ -256,16 +262,22 @@ class Built:
         return {"scratch": (trees.Image(), {}, 0)}
 
     def facts(self, case):
-        """The lines of `expect` and of `config`."""
+        """The lines of `expect`, of `config` and of `history`."""
         text = case.one("Dockerfile").text() if case.one("Dockerfile") else ""
-        tree, base, _ = self.bases[max(self.bases, key=text.rfind)]
+        tree, base, steps = self.bases[max(self.bases, key=text.rfind)]
         config = fields(self.document.get("config", {}))
         lines = trees.config_lines(config, base)
         if (architecture := self.document["architecture"]) != "amd64":
             variant = self.document.get("variant")
             # Every arm64 is v8: some say so, some do not.
             lines.append(f"Platform {self.document['os']}/{architecture}{'/v7' if variant == 'v7' else ''}")
-        return self.tree.lines(tree), lines
+        return self.tree.lines(tree), lines, [history_line(step) for step in self.history[steps:]]
+
+
+def history_line(step):
+    """A step of the history in a line."""
+    said = step.get("created_by", "").replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    return f"{'empty' if step.get('empty_layer') else 'layer'} {said}".rstrip()
 
 
 def attestation(descriptor):

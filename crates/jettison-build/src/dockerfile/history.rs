@@ -1,8 +1,7 @@
 //! What the history of an image says of an instruction: the words that BuildKit writes, so that `docker history` reads the same.
 //!
-//! BuildKit is written in Go and prints its own values (`%q`, `%v`); [`quoted_list`] and [`port_set`] print ours that way.
+//! BuildKit is written in Go and prints its own values (`%q`, `%v`); [`quoted_list`] and [`list`] print ours that way.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jettison_oci::types::Healthcheck;
@@ -49,12 +48,6 @@ pub fn quoted_list<S: AsRef<str>>(list: &[S]) -> String {
 pub fn list<S: AsRef<str>>(list: &[S]) -> String {
     let words: Vec<&str> = list.iter().map(AsRef::as_ref).collect();
     format!("[{}]", words.join(" "))
-}
-
-/// Go's `%v` of a set of ports: `map[80/tcp:{}]`.
-pub fn port_set(ports: &BTreeSet<String>) -> String {
-    let ports: Vec<String> = ports.iter().map(|port| format!("{port}:{{}}")).collect();
-    format!("map[{}]", ports.join(" "))
 }
 
 /// Go's `%q` of a health check.
@@ -145,8 +138,6 @@ mod tests {
         assert_eq!(pairs("ENV", [("A", "1 2"), ("B", "")]), "ENV A=1 2 B=");
         assert_eq!(quoted_list(&["python", "a \"b\"\\\n\t\u{1}é"]), r#"["python" "a \"b\"\\\n\t\x01é"]"#);
         assert_eq!(list(&["/bin/bash", "-c"]), "[/bin/bash -c]");
-        let ports = BTreeSet::from(["80/tcp".to_owned(), "53/udp".to_owned()]);
-        assert_eq!(port_set(&ports), "map[53/udp:{} 80/tcp:{}]");
         let check = Healthcheck {
             test: strings(&["CMD-SHELL", "curl -f http://localhost/ || exit 1"]),
             interval: Some(30_000_000_000),

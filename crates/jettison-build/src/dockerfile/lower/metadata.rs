@@ -76,14 +76,21 @@ pub(super) fn entrypoint(state: &mut StageState, command: &CommandLine) -> Done 
 }
 
 pub(super) fn expose(state: &mut StageState, at: At<'_>, words: &[Word]) -> Done {
-    let mut ports = std::collections::BTreeSet::new();
+    let mut ports: Vec<String> = Vec::new();
+    // The history tells them in this order, as BuildKit's does.
+    let mut words: Vec<&Word> = words.iter().collect();
+    words.sort_by_key(ToString::to_string);
     for word in words {
         for text in at.split(word, &state.scope)? {
             let parsed = port::parse(&text).map_err(|error| at.place_of(word).error(&error, error.hint()))?;
-            ports.extend(parsed.iter().map(ToString::to_string));
+            for port in parsed.iter().map(ToString::to_string) {
+                if !ports.contains(&port) {
+                    ports.push(port);
+                }
+            }
         }
     }
-    state.note(format!("EXPOSE {}", history::port_set(&ports)));
+    state.note(format!("EXPOSE {}", history::list(&ports)));
     state.config.exposed_ports.extend(ports);
     Ok(())
 }

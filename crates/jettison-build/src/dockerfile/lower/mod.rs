@@ -267,12 +267,12 @@ impl<'a> Lowering<'a> {
         for argument in arguments {
             let name = at.word(&argument.name, &state.scope)?;
             let default = argument.default.as_ref().map(|default| at.word(default, &state.scope)).transpose()?;
-            said.push(match &default {
-                Some(default) => format!("{name}={default}"),
-                None => name.clone(),
-            });
             let given = self.request.build_args.get(&name).cloned();
             let value = given.or(default).or_else(|| self.globals.get(&name).map(str::to_owned));
+            said.push(match &value {
+                Some(value) => format!("{name}={value}"),
+                None => name.clone(),
+            });
             if let Some(value) = &value {
                 state.scope.set(&*name, &**value);
             }

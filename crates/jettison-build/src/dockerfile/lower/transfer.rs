@@ -33,7 +33,8 @@ impl Lowering<'_> {
     ) -> Result<(), BuildError> {
         let written = at.word(word, &state.scope)?;
         let path = state.absolute(&written);
-        let said = format!("WORKDIR {path}");
+        // An absolute path is told as it was written.
+        let said = format!("WORKDIR {}", if written.starts_with('/') { &written } else { &path });
         state.config.working_dir.clone_from(&path);
         let inside = path.trim_start_matches('/');
         if inside.is_empty() {
@@ -64,8 +65,8 @@ impl Lowering<'_> {
     ) -> Result<(), BuildError> {
         let mut request = request(state, at, &copy.transfer)?;
         request.parents = copy.parents;
-        let said;
-        (request.sources, said) = self.sources(state, at, &copy.transfer, None)?;
+        let sources;
+        (request.sources, sources) = self.sources(state, at, &copy.transfer, None)?;
         let origin = match &copy.from {
             Some(from) => {
                 let platform = state.platform.clone();
@@ -73,7 +74,8 @@ impl Lowering<'_> {
             }
             None => Origin::Tree(Arc::clone(&self.request.context), CONTEXT.to_owned()),
         };
-        self.transfer(stage, state, at, &request, &said, origin)
+        let said = said(state, at, &copy.transfer, &request, &sources)?;
+        self.transfer(stage, state, at, &request, (said, sources), origin)
     }
 
     pub(super) fn add(
@@ -85,10 +87,11 @@ impl Lowering<'_> {
     ) -> Result<(), BuildError> {
         let mut request = request(state, at, &add.transfer)?;
         request.unpack = add.unpack.unwrap_or(true);
-        let said;
-        (request.sources, said) = self.sources(state, at, &add.transfer, Some(add))?;
+        let sources;
+        (request.sources, sources) = self.sources(state, at, &add.transfer, Some(add))?;
         let origin = Origin::Tree(Arc::clone(&self.request.context), CONTEXT.to_owned());
-        self.transfer(stage, state, at, &request, &said, origin)
+        let said = said(state, at, &add.transfer, &request, &sources)?;
+        self.transfer(stage, state, at, &request, (said, sources), origin)
     }
 
     /// The sources, resolved; those of `ADD` that are elsewhere are fetched.
@@ -168,13 +171,12 @@ impl Lowering<'_> {
         state: &mut StageState,
         at: At<'_>,
         request: &Request,
-        sources: &[String],
+        (said, sources): (String, Vec<String>),
         origin: Origin,
     ) -> Result<(), BuildError> {
         let (place, renew) = (at.place(), self.renew(stage).is_some());
         let unpacker = Arc::clone(&self.unpacker);
-        let said = history::of_layer(&said(at, request, sources));
-        let (fields, below) = (fields(request, sources), state.files);
+        let (fields, below) = (fields(request, &sources), state.files);
         let step = |transfer| CopyStep { transfer, place: place.clone(), unpacker: Arc::clone(&unpacker), renew };
         let (operation, selected, transfer) = match origin {
             Origin::Tree(tree, name) => {
@@ -239,8 +241,14 @@ fn request(state: &StageState, at: At<'_>, words: &Words) -> Result<Request, Bui
     })
 }
 
-/// What the history says: the instruction as BuildKit repeats it.
-fn said(at: At<'_>, request: &Request, sources: &[String]) -> String {
+/// What the history says: the instruction as BuildKit repeats it, which leaves some flags out.
+fn said(
+    state: &StageState,
+    at: At<'_>,
+    words: &Words,
+    request: &Request,
+    sources: &[String],
+) -> Result<String, BuildError> {
     let mut said = at.instruction.name();
     if request.parents {
         said.push_str(" --parents");
@@ -248,22 +256,14 @@ fn said(at: At<'_>, request: &Request, sources: &[String]) -> String {
     if let Some(chown) = &request.chown {
         said.push_str(&format!(" --chown={chown}"));
     }
-    if let Some(chmod) =
-        at.instruction.flags.iter().find(|flag| flag.name == "chmod").and_then(|flag| flag.value.as_ref())
-    {
-        said.push_str(&format!(" --chmod={chmod}"));
-    }
-    for exclude in &request.excludes {
-        said.push_str(&format!(" --exclude={exclude}"));
-    }
-    if request.link {
-        said.push_str(" --link");
+    if let Some(chmod) = &words.chmod {
+        said.push_str(&format!(" --chmod={}", at.word(chmod, &state.scope)?));
     }
     for source in sources {
         said.push_str(&format!(" {source}"));
     }
     said.push_str(&format!(" {}", request.destination));
-    said
+    Ok(history::of_layer(&said))
 }
 
 /// What of the request is compared when somebody asks why it ran. What it copies is compared file by file.

@@ -33,7 +33,7 @@ fn config_and_history_are_as_other_builders_write_them() {
             "ENV A=1 B=two words",
             "RUN |1 V=1 /bin/sh -c echo $V > /v # buildkit",
             "WORKDIR /srv/app",
-            "EXPOSE map[80/tcp:{} 8000/udp:{} 8001/udp:{}]",
+            "EXPOSE [80/tcp 8000/udp 8001/udp]",
             "USER 1000",
             "CMD [\"cat\" \"/v\"]",
             "LABEL own=1",
