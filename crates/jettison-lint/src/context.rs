@@ -98,10 +98,22 @@ impl Context {
             for (path, text) in &self.changes {
                 files.retain(|file| file.path != *path);
                 files.push(File { path: path.clone(), bytes: text.len() as u64, kind: FileKind::Regular });
+                let mut above = path.parent();
+                while let Some(directory) = above {
+                    above = directory.parent();
+                    files.push(File { path: directory, bytes: 0, kind: FileKind::Directory });
+                }
             }
             files.sort_by(|a, b| a.path.cmp(&b.path));
+            files.dedup_by(|a, b| a.path == b.path);
             files
         })
+    }
+
+    /// The file or directory at `path`.
+    pub fn file(&self, path: &TreePath) -> Option<&File> {
+        let files = self.files();
+        files.binary_search_by(|file| file.path.cmp(path)).ok().map(|at| &files[at])
     }
 
     /// The ignore file that BuildKit would take: `<Dockerfile>.dockerignore`, or `.dockerignore`.

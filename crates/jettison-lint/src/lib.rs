@@ -10,6 +10,7 @@
 //! An editor needs no more than [`lint()`] and [`Fix::edits`], both of which work on text and spans.
 
 pub mod catalog;
+pub mod clutter;
 pub mod config;
 pub mod context;
 pub mod examples;

@@ -14,6 +14,8 @@ macro_rules! rules {
 
 rules! {
     unbuffered_output_missing,
+    dockerignore_missing,
+    context_lets_through,
 }
 
 /// Every rule, by code.
