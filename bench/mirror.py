@@ -147,8 +147,13 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    # Of eight connections that are opened at once a queue of five loses some, and who lost one tries again a second later.
+    request_queue_size = 128
+
+
 def main(port, directory, index="https://pypi.org/simple"):
-    server = ThreadingHTTPServer(("127.0.0.1", int(port)), Handler)
+    server = Server(("127.0.0.1", int(port)), Handler)
     server.daemon_threads = True
     server.cache = Cache(directory)
     server.index = index.rstrip("/")

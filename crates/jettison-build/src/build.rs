@@ -17,7 +17,7 @@ mod foundation;
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jettison_debian::made::Account;
@@ -55,7 +55,7 @@ use crate::profile;
 use crate::report::*;
 use crate::resolve::{self, Resolver};
 use crate::rootfs;
-use crate::sdist::Builder;
+use crate::sdist::{Builder, ahead};
 use crate::settings::{Bytecode, Compression, Settings, Trim};
 use crate::summary::Summary;
 use crate::system;
@@ -209,12 +209,11 @@ impl Flow<'_> {
         let requirements = resolve::requirements(job, project)?;
         index::log_in(job, project, requirements.as_ref(), &indexes);
         let repositories = git::repositories(project, requirements.as_ref());
-        let expect_resolution = || match (&request.uv, request.locked) {
-            (None, false) => resolve::expect_resolution(job, project, &indexes),
-            _ => None,
-        };
+        let will_resolve = !request.locked && resolve::is_needed(job, project);
+        let expect_resolver =
+            || (will_resolve && request.uv.is_none()).then(|| resolve::expect(job, &indexes)).flatten();
         let (chosen, _held) =
-            job.stop("base", || Ok(job.both(|| base::choose(&choosing, &source), expect_resolution)))?;
+            job.stop("base", || Ok(job.both(|| base::choose(&choosing, &source), expect_resolver)))?;
         let (base, archives) = chosen?;
         match &base.image {
             None => {
@@ -251,10 +250,6 @@ impl Flow<'_> {
             upgrade: request.upgrade,
         };
         let tags = Tags::for_target(&base.interpreter.target(target.arch));
-        let resolve = || job.stop("resolve", || self.locked(project, &resolver, &tags));
-        let (locked, base_layers) = job.both(resolve, || self.make_layers(base_plans));
-        let (locked, base_layers) = (locked?, base_layers?);
-
         let no_builds = BTreeMap::new();
         let builder = Builder {
             job,
@@ -266,15 +261,31 @@ impl Flow<'_> {
             locked_only: request.locked,
             git: &git,
             epoch: self.epoch(),
+            making_ready: Mutex::default(),
         };
         let tools_before = kept(&before.builder);
         let before_sdists = Before {
             sdists: before.sdist.get(&platform_name).filter(|_| !request.upgrade),
             tools: tools_before.as_ref(),
         };
-        let installed = job.stop("distributions", || {
-            distributions::install(job, &locked, &tags, &indexes, &builder, &before_sdists, trim)
-        })?;
+        let resolve_and_install = || {
+            let locked = job.stop("resolve", || self.locked(project, &resolver, &tags))?;
+            job.stop("distributions", || {
+                distributions::install(job, &locked, &tags, &indexes, &builder, &before_sdists, trim)
+            })
+        };
+        // Neither waits for what is resolved.
+        let expect_builds = || {
+            if will_resolve && native && before_sdists.sdists.is_none() {
+                let names = ahead::without_wheels(job, project, requirements.as_ref(), &indexes, &tags);
+                builder.expect(before_sdists.tools, &names);
+            }
+        };
+        let (installed, (base_layers, ())) = job.both(
+            || resolve_and_install().inspect_err(|_| job.give_up()),
+            || job.both(|| self.make_layers(base_plans), expect_builds),
+        );
+        let (installed, base_layers) = (installed?, base_layers?);
         set(&mut lock.sdist, &platform_name, installed.sdists.clone(), BTreeMap::is_empty);
         match installed.tools.clone() {
             Some(tools) => drop(lock.builder.insert(platform_name.clone(), tools)),
@@ -291,7 +302,7 @@ impl Flow<'_> {
                 job,
                 &archives,
                 &base,
-                &installed.parts,
+                &installed,
                 &application,
                 with,
                 locked_before.as_ref(),

@@ -18,7 +18,7 @@ use crate::fetch::{Wanted, fetch_all};
 use crate::git::GitRoom;
 use crate::index::{Indexes, page};
 use crate::job::Job;
-use crate::lockfile::{LockedPackages, LockedSdist};
+use crate::lockfile::{LockedPackage, LockedPackages, LockedSdist};
 use crate::part::Part;
 use crate::sdist::source::Source;
 use crate::sdist::{Builder, Environment, Prepared, solve_with_retries};
@@ -42,6 +42,8 @@ pub struct Installed {
     pub sdists: BTreeMap<String, LockedSdist>,
     /// The builder, where something was built.
     pub tools: Option<LockedPackages>,
+    /// The Debian packages that the builds were given, the builder's own last.
+    pub built_with: Vec<LockedPackage>,
 }
 
 /// What was locked of earlier builds from source.
@@ -138,10 +140,7 @@ pub fn install(
         (graph, targets)
     };
     let outputs = match &rooms {
-        Some(rooms) => {
-            let solve = || solve_with_retries(builder, &mut prepared, &rooms.tools, rebuild);
-            job.both(solve, || builder.expect_libraries(rooms, &builds)).0?
-        }
+        Some(rooms) => solve_with_retries(builder, &mut prepared, &rooms.tools, rebuild)?,
         None => {
             let (graph, targets) = rebuild(&[]);
             job.solve(&graph, &targets)?
@@ -156,7 +155,10 @@ pub fn install(
             sdists.insert(label(one), prepared.locked());
         }
     }
-    Ok(Installed { parts, sdists, tools: rooms.map(|rooms| rooms.tools) })
+    let tools = rooms.map(|rooms| rooms.tools);
+    let built_with = prepared.iter().flat_map(Prepared::packages).chain(tools.iter().flat_map(|tools| &tools.package));
+    let built_with = built_with.cloned().collect();
+    Ok(Installed { parts, sdists, tools, built_with })
 }
 
 /// A file of a distribution, chosen.

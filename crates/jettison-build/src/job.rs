@@ -1,7 +1,7 @@
 //! What every stop of a build is given: the store, the network, the machine, and whom to tell.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -25,6 +25,7 @@ pub struct Job<'a> {
     /// Whom to tell.
     pub events: &'a dyn Events,
     begun: AtomicU32,
+    given_up: AtomicBool,
     timings: Mutex<Vec<Timing>>,
     warnings: Mutex<Vec<String>>,
 }
@@ -38,6 +39,7 @@ impl<'a> Job<'a> {
             machine,
             events,
             begun: AtomicU32::new(0),
+            given_up: AtomicBool::new(false),
             timings: Mutex::default(),
             warnings: Mutex::default(),
         }
@@ -121,6 +123,11 @@ impl<'a> Job<'a> {
         })
     }
 
+    /// Lets [`each`](Self::each) begin no new item: the build has failed, and what goes on beside was begun for nothing.
+    pub fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
     /// Does `work` for each item on as many threads as the job may use, at most `limit`. The results stand in the order of
     /// the items. After the first error no new item is begun; of several errors the one of the earliest item is returned.
     pub fn each<'i, I: Sync, T: Send>(
@@ -140,7 +147,9 @@ impl<'a> Job<'a> {
                 scope.spawn(|| {
                     loop {
                         let at = next.fetch_add(1, Ordering::Relaxed);
-                        let Some(item) = items.get(at) else { return };
+                        let Some(item) = items.get(at).filter(|_| !self.given_up.load(Ordering::Relaxed)) else {
+                            return;
+                        };
                         let result = work(item);
                         if result.is_err() {
                             next.store(items.len(), Ordering::Relaxed);
@@ -151,8 +160,9 @@ impl<'a> Job<'a> {
             }
         });
         let done = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // An item without a result comes after one that failed: items are begun in order.
-        done.into_iter().map_while(|result| result).collect()
+        // An item without a result comes after one that failed, as items are begun in order, or after the build had.
+        let given_up = || Err(BuildError::new("the build was given up"));
+        done.into_iter().map(|result| result.unwrap_or_else(given_up)).collect()
     }
 }
 

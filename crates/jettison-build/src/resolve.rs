@@ -285,14 +285,15 @@ pub fn requirements(job: &Job<'_>, project: &Project) -> Result<Option<Requireme
     }
 }
 
-/// Brings the resolver into the store, where the project will surely need it: it has no lock of any kind. Whether that works out does not
-/// matter yet.
-pub fn expect_resolution(job: &Job<'_>, project: &Project, indexes: &Indexes) -> Option<Snapshot> {
+/// Whether the dependencies of the project will surely be resolved: it has some, and no lock of any kind.
+pub fn is_needed(job: &Job<'_>, project: &Project) -> bool {
     let variable = |name: &str| job.machine.vars.get(name).cloned();
     let has_lock = !matches!(Lock::read(project, &variable), Ok(None));
-    if has_lock || matches!(project.declared_source, DependencySource::None | DependencySource::Lock(..)) {
-        return None;
-    }
+    !has_lock && !matches!(project.declared_source, DependencySource::None | DependencySource::Lock(..))
+}
+
+/// Brings the resolver into the store, ahead of when it is needed. Whether that works out does not matter yet.
+pub fn expect(job: &Job<'_>, indexes: &Indexes) -> Option<Snapshot> {
     pinned_uv(job, indexes).ok()
 }
 

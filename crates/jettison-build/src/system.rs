@@ -14,14 +14,16 @@ use crate::application::Application;
 use crate::archive::{Archive, Mirrors};
 use crate::base::{self, Base, made_alternatives, records};
 use crate::choose;
+use crate::distributions::Installed;
 use crate::error::BuildError;
 use crate::interpreter::Machine;
 use crate::job::Job;
 use crate::layers::PlannedLayer;
 use crate::link::{Linked, link};
-use crate::lockfile::LockedPackages;
+use crate::lockfile::{LockedPackage, LockedPackages};
 use crate::optional;
 use crate::part::{Owner, Part};
+use crate::sdist::linked;
 use crate::settings::Trim;
 
 /// What was left out of the base because nothing reaches it, as the report says it.
@@ -99,6 +101,7 @@ pub struct Search<'a> {
     archives: &'a Archives<'a>,
     locked: Option<&'a LockedPackages>,
     locked_only: bool,
+    built_with: &'a [LockedPackage],
     sonames: BTreeMap<String, String>,
     nowhere: BTreeSet<String>,
 }
@@ -106,7 +109,13 @@ pub struct Search<'a> {
 impl<'a> Search<'a> {
     /// Nothing found yet. What was `locked` before is not looked up again.
     pub fn new(archives: &'a Archives<'a>, locked: Option<&'a LockedPackages>, locked_only: bool) -> Self {
-        Self { archives, locked, locked_only, sonames: BTreeMap::new(), nowhere: BTreeSet::new() }
+        let (sonames, nowhere) = (BTreeMap::new(), BTreeSet::new());
+        Self { archives, locked, locked_only, built_with: &[], sonames, nowhere }
+    }
+
+    /// Something was built where these packages are: they are asked first.
+    fn built_with(self, built_with: &'a [LockedPackage]) -> Self {
+        Self { built_with, ..self }
     }
 
     /// The packages that were found, and `fixed` ones.
@@ -148,10 +157,13 @@ impl<'a> Search<'a> {
             let package = match self.locked.and_then(|locked| locked.sonames.get(soname)) {
                 Some(package) => Some(package.clone()),
                 None if self.locked_only => return Err(not_locked(&format!("the package that has {soname}"))),
-                None => {
-                    let archive = self.archives.get().map_err(|error| error.context(&what))?;
-                    archive.sonames(job)?.package(soname).map(str::to_owned)
-                }
+                None => match linked::package_of(job.store, self.built_with, soname) {
+                    Some(package) => Some(package),
+                    None => {
+                        let archive = self.archives.get().map_err(|error| error.context(&what))?;
+                        archive.sonames(job)?.package(soname).map(str::to_owned)
+                    }
+                },
             };
             match package {
                 Some(package) => {
@@ -205,23 +217,24 @@ pub struct Libraries {
     pub named: BTreeSet<&'static str>,
 }
 
-/// Finds the packages that have the libraries that `distributions` and the project's own files miss, and adds `with`.
+/// Finds the packages that have the libraries that distributions and the project's own files miss, and adds `with`.
 #[expect(clippy::too_many_arguments, reason = "each is a separate input of the search")]
 pub fn libraries(
     job: &Job<'_>,
     archives: &Archives<'_>,
     base: &Base,
-    distributions: &[Part],
+    installed: &Installed,
     application: &Application,
     with: &[String],
     locked: Option<&LockedPackages>,
     locked_only: bool,
     trim: Trim,
 ) -> Result<Libraries, BuildError> {
+    let distributions = &installed.parts;
     let named = distributions.iter().flat_map(|part| &part.facts.named).chain(&application.findings.named);
     let named = optional::closure(named);
     let present = base.present();
-    let mut search = Search::new(archives, locked, locked_only);
+    let mut search = Search::new(archives, locked, locked_only).built_with(&installed.built_with);
     loop {
         let roots = search.roots(with.iter().cloned());
         let still = |locked: &&LockedPackages| search.answers(locked, &roots);

@@ -58,7 +58,7 @@ pub fn builder(path: &TreePath) -> Option<Reason> {
     let name = path.file_name();
     let path = path.as_str()?;
     let is = |prefix: &str, suffix: &str| name.starts_with(prefix.as_bytes()) && name.ends_with(suffix.as_bytes());
-    if is("lto1", "") || is("lto-dump", "") || path.contains("/plugin/") {
+    if is("lto1", "") || path.contains("lto-dump") || path.contains("/plugin/") {
         return Some("link-time optimisation");
     }
     if is("libpython", ".a")

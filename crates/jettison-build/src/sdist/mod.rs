@@ -1,13 +1,17 @@
 //! Wheels from source: in a builder with a compiler, without network, each from a build environment of its own. The
 //! builder never gets near the image: its one product is the wheel.
 //!
-//! 1. [`Builder::rooms`] settles the Debian packages: what all builds have, and by [`needs`] what one needs besides. It fetches them, and
+//! 1. [`Builder::expect`] begins with the next while the resolver runs, for what [`ahead`] knows will be built.
+//! 2. [`Builder::rooms`] settles the Debian packages: what all builds have, and by [`needs`] what one needs besides. It fetches them, and
 //!    unpacks them ([`room`]) where a wheel will surely have to be built.
-//! 2. [`Builder::environment`], at the same time, settles the build requirements (PEP 517, 518) by the resolver. Both are as locked,
+//! 3. [`Builder::environment`], at the same time, settles the build requirements (PEP 517, 518) by the resolver. Both are as locked,
 //!    where they were settled before.
-//! 3. [`wheel::BuildWheel`] is the step: it asks the backend what else it needs, unless that is locked, and builds.
-//! 4. When the backend asks for more, or fails for something that a Debian package has, [`solve_with_retries`] adds it.
+//! 4. [`wheel::BuildWheel`] is the step: it asks the backend what else it needs, unless that is locked, and builds.
+//! 5. When the backend asks for more, or fails for something that a Debian package has, [`solve_with_retries`] adds it.
+//! 6. [`linked`] tells which of the packages have the libraries that a wheel was linked with.
 
+pub mod ahead;
+pub mod linked;
 pub mod needs;
 mod room;
 pub mod source;
@@ -15,7 +19,7 @@ mod wheel;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jettison_debian::compression;
 use jettison_debian::contents::find_paths;
@@ -32,7 +36,7 @@ use crate::error::{BuildError, Context as _};
 use crate::fetch::{Wanted, fetch_all};
 use crate::git::GitRoom;
 use crate::job::Job;
-use crate::lockfile::{LockedPackages, LockedSdist, LockedWheel};
+use crate::lockfile::{LockedPackage, LockedPackages, LockedSdist, LockedWheel};
 use crate::part::entry_digest;
 use crate::resolve::Resolver;
 use crate::settings::Trim;
@@ -68,6 +72,8 @@ pub struct Builder<'a> {
     pub git: &'a GitRoom<'a>,
     /// Seconds since 1970, for what a build stamps into its wheel.
     pub epoch: u64,
+    /// Held by whoever makes rooms ready.
+    pub making_ready: Mutex<()>,
 }
 
 /// The Debian packages of builds.
@@ -104,15 +110,31 @@ impl Prepared {
             package: self.packages.package.clone(),
         }
     }
+
+    /// The Debian packages that it is given besides the builder's.
+    pub fn packages(&self) -> &[LockedPackage] {
+        &self.packages.package
+    }
 }
 
 impl Builder<'_> {
+    /// Makes ready what building these distributions takes, ahead of [`rooms`](Self::rooms), which waits for it. Whether that works out does
+    /// not matter yet.
+    pub fn expect(&self, tools: Option<&LockedPackages>, names: &[String]) {
+        let builds: Vec<_> = names.iter().map(|name| (name.as_str(), None)).collect();
+        if !builds.is_empty() {
+            let _ = self.rooms(tools, &builds);
+        }
+    }
+
     /// The packages for building these distributions, each with what was locked for it, in the store.
     pub fn rooms(
         &self,
         tools: Option<&LockedPackages>,
         builds: &[(&str, Option<&LockedSdist>)],
     ) -> Result<Rooms, BuildError> {
+        // What another thread is bringing is not to be brought twice.
+        let _ready = self.making_ready.lock().unwrap_or_else(PoisonError::into_inner);
         let mut roots: Vec<String> = TOOLS.iter().map(|tool| (*tool).to_owned()).collect();
         roots.extend(self.base.headers.clone());
         roots.sort();
@@ -139,17 +161,6 @@ impl Builder<'_> {
             self.job.solve(&graph, &steps)?;
         }
         Ok(Rooms { tools, besides })
-    }
-
-    /// Makes the index of libraries ready for what is built for the first time against some: it will need them in the image. Whether that
-    /// works out does not matter yet.
-    pub fn expect_libraries(&self, rooms: &Rooms, builds: &[(&str, Option<&LockedSdist>)]) {
-        let is_linked = |name: &str| rooms.besides.get(name).is_some_and(|besides| !besides.package.is_empty());
-        if builds.iter().any(|(name, locked)| locked.is_none() && is_linked(name))
-            && let Ok(archive) = self.archives.get()
-        {
-            let _ = archive.sonames(self.job);
-        }
     }
 
     /// The closure of `packages`, without the base and the tools.

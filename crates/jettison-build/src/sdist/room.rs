@@ -39,8 +39,9 @@ pub(super) const TOOLS: [&str; 16] = [
     "sed",
     "tar",
 ];
-/// What a compiler comes with and builds of extensions do without: runtimes of sanitizers, of transactional memory, of a profiler.
-pub(super) const NOT_NEEDED: [&str; 14] = [
+/// What a compiler comes with and builds of extensions do without: runtimes of sanitizers, of transactional memory, of a profiler; texts.
+pub(super) const NOT_NEEDED: [&str; 15] = [
+    "binutils-common",
     "libasan6",
     "libasan8",
     "libcc1-0",

@@ -20,7 +20,7 @@ use jettison_tree::{PathError, TreePath};
 use self::ar::{ArReader, CutShort};
 pub use self::control::{DebControl, Script};
 pub use self::unpack::{Sink, Tally, Trim, Unpacked, unpack};
-use crate::compression::{Compression, Plain, Skip, decompress_as};
+use crate::compression::{Compression, Plain, Skip, decompress_as, decompress_checked};
 use crate::control::ControlError;
 use crate::xz::{Blocks, XzBlocks};
 
@@ -110,7 +110,8 @@ impl<R: Read + Seek> Members<R> {
             }
             self.ar.resume().map_err(outer)?;
         }
-        Ok(Box::new(Plain(self.content(compression, name)?)))
+        let inner = BufReader::with_capacity(64 * 1024, self.ar.content());
+        Ok(Box::new(Plain(decompress_checked(compression, inner).map_err(outer)?)))
     }
 }
 
