@@ -15,6 +15,7 @@ mod gzip;
 pub mod pyc;
 mod read;
 mod resume;
+mod sparse;
 mod tar_header;
 mod tar_reader;
 pub(crate) mod ustar;

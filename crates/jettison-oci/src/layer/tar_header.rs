@@ -200,7 +200,14 @@ pub(super) fn pax_records(mut bytes: &[u8], records: &mut BTreeMap<Vec<u8>, Vec<
         let record = bytes.get(space + 1..len)?.strip_suffix(b"\n")?;
         let equals = record.iter().position(|&byte| byte == b'=')?;
         let (key, value) = (&record[..equals], &record[equals + 1..]);
-        if value.is_empty() && !key.starts_with(PAX_XATTR.as_bytes()) {
+        if let b"GNU.sparse.offset" | b"GNU.sparse.numbytes" = key {
+            // The only keys that come again and again; later versions have one record for all of them.
+            let map = records.entry(b"GNU.sparse.map".to_vec()).or_default();
+            if !map.is_empty() {
+                map.push(b',');
+            }
+            map.extend_from_slice(value);
+        } else if value.is_empty() && !key.starts_with(PAX_XATTR.as_bytes()) {
             records.remove(key);
         } else {
             records.insert(key.to_vec(), value.to_vec());

@@ -1,14 +1,15 @@
 //! Tars of others, member by member, trusting nothing.
 //!
-//! Read are the dialects that image tools write: v7, ustar, pax (local and global headers), GNU long names and base-256
-//! numbers. Every extension is bounded by [`MAX_EXTENSION`], so memory does not grow with what an archive claims.
+//! Read are the dialects that image tools write: v7, ustar, pax (local and global headers), GNU long names, base-256
+//! numbers and [sparse files](super::sparse). Every extension is bounded by [`MAX_EXTENSION`], so memory does not grow with what an archive claims.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek};
 
 use jettison_tree::{PathError, TreePath};
 
-use super::tar_header::{TarHeader, number, parse_header, pax_records, until_nul};
+use super::sparse::{self, Lines, Map, Next, Sparse};
+use super::tar_header::{TarHeader, TarKind, number, parse_header, pax_records, until_nul};
 use super::ustar::{BLOCK, PAX_XATTR, checksum, field, flag, padding};
 
 /// Bytes of one pax header or GNU long name that are read at most. Linux keeps xattrs below 64 KiB and paths below 4 KiB.
@@ -22,6 +23,8 @@ pub struct TarReader<R> {
     /// Bytes of content and padding of the current member that are not read yet.
     content: u64,
     padding: u64,
+    /// Where the content of the current member belongs, where that is not one piece.
+    sparse: Option<Sparse>,
     global: BTreeMap<Vec<u8>, Vec<u8>>,
     ended: bool,
     /// Passes over so many bytes, and returns how many there were.
@@ -41,9 +44,9 @@ impl<R> TarEntry<'_, R> {
         &self.header
     }
 
-    /// Where its content begins, in bytes from the start of the tar.
-    pub fn offset(&self) -> u64 {
-        self.offset
+    /// Where its content begins, in bytes from the start of the tar; `None` where it is sparse, and not in one piece.
+    pub fn offset(&self) -> Option<u64> {
+        self.reader.sparse.is_none().then_some(self.offset)
     }
 }
 
@@ -57,7 +60,7 @@ impl<R: Read> TarReader<R> {
     /// Reads the tar that `inner` yields.
     pub fn new(inner: R) -> Self {
         let skip = |inner: &mut R, bytes| io::copy(&mut inner.take(bytes), &mut io::sink());
-        Self { inner, at: 0, content: 0, padding: 0, global: BTreeMap::new(), ended: false, skip }
+        Self { inner, at: 0, content: 0, padding: 0, sparse: None, global: BTreeMap::new(), ended: false, skip }
     }
 
     /// Reads a tar that can be sought in: contents that nobody reads are not read.
@@ -106,7 +109,6 @@ impl<R: Read> TarReader<R> {
                 flag::GNU_LONG_LINK => long_link = Some(until_nul(&self.extension(size, start)?).to_vec()),
                 _ => {
                     let record = |key: &str| pax.get(key.as_bytes()).or_else(|| self.global.get(key.as_bytes()));
-                    let sparse = pax.keys().any(|key| key.starts_with(b"GNU.sparse."));
                     let mut header = parse_header(&block, size, &record).map_err(broken)?;
                     if let Some(name) = long_name {
                         header.name = name;
@@ -114,16 +116,25 @@ impl<R: Read> TarReader<R> {
                     if let Some(link) = long_link {
                         header.link = link;
                     }
-                    if kind == flag::GNU_SPARSE || sparse {
-                        return Err(TarError::Sparse { name: String::from_utf8_lossy(&header.name).into_owned() });
+                    let sparse_name = pax.remove(b"GNU.sparse.name".as_slice());
+                    let stored = header.size;
+                    let sparse = match header.kind {
+                        TarKind::File => self.sparse(&block, &pax, &mut header.size, start)?,
+                        _ => None,
+                    };
+                    if let (Some(_), Some(name)) = (&sparse, sparse_name) {
+                        header.name = name;
                     }
                     let xattr = |key: &[u8]| key.strip_prefix(PAX_XATTR.as_bytes()).map(<[u8]>::to_vec);
                     header.xattrs = pax.into_iter().filter_map(|(key, value)| Some((xattr(&key)?, value))).collect();
                     if header.name.is_empty() || header.name.contains(&0) {
                         return Err(broken("it has no name"));
                     }
-                    self.content = header.size;
-                    self.padding = padding(header.size);
+                    if sparse.is_none() {
+                        self.content = stored;
+                    }
+                    self.padding = padding(stored);
+                    self.sparse = sparse;
                     return Ok(Some(TarEntry { header, offset: self.at, reader: self }));
                 }
             }
@@ -136,7 +147,79 @@ impl<R: Read> TarReader<R> {
         Ok(self.at + rest)
     }
 
+    /// The map of a sparse member, whose header is read; `None` where it is none. `size` is that of what is stored, and becomes that of
+    /// the file.
+    fn sparse(
+        &mut self,
+        block: &[u8; BLOCK],
+        records: &BTreeMap<Vec<u8>, Vec<u8>>,
+        size: &mut u64,
+        start: u64,
+    ) -> Result<Option<Sparse>, TarError> {
+        let broken = |why| TarError::Header { offset: start, why };
+        let mut stored = *size;
+        let (pieces, real) = if block[field::TYPE] == flag::GNU_SPARSE {
+            let (mut pieces, mut more, real) = sparse::of_header(block).map_err(broken)?;
+            while more {
+                more = sparse::of_block(&self.block()?, &mut pieces).map_err(broken)?;
+            }
+            (pieces, real)
+        } else {
+            match sparse::of_records(records).map_err(broken)? {
+                (Map::None, _) => return Ok(None),
+                (Map::Here(pieces), real) => (pieces, real),
+                (Map::InContent, real) => {
+                    let mut lines = Lines::default();
+                    loop {
+                        stored =
+                            stored.checked_sub(BLOCK as u64).ok_or(broken("the map of the sparse file has no end"))?;
+                        if let Some(pieces) = lines.push(&self.block()?).map_err(broken)? {
+                            break (pieces, real);
+                        }
+                    }
+                }
+            }
+        };
+        self.content = stored;
+        *size = real;
+        Sparse::new(&pieces, real, stored).map(Some).map_err(broken)
+    }
+
+    /// The next block, whatever is in it.
+    fn block(&mut self) -> Result<[u8; BLOCK], TarError> {
+        let mut block = [0; BLOCK];
+        match self.inner.read_exact(&mut block) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(TarError::Cut { offset: self.at });
+            }
+            read => read?,
+        }
+        self.at += BLOCK as u64;
+        Ok(block)
+    }
+
     fn read_content(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let within = |bytes: u64| buffer.len().min(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let Some(next) = self.sparse.as_ref().map(Sparse::next) else { return self.read_stored(buffer) };
+        let read = match next {
+            Next::End => 0,
+            Next::Hole(bytes) => {
+                let zeros = within(bytes);
+                buffer[..zeros].fill(0);
+                zeros
+            }
+            Next::Stored(bytes) => {
+                let want = within(bytes);
+                self.read_stored(&mut buffer[..want])?
+            }
+        };
+        if let Some(sparse) = &mut self.sparse {
+            sparse.advance(read as u64);
+        }
+        Ok(read)
+    }
+
+    fn read_stored(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let want = buffer.len().min(usize::try_from(self.content).unwrap_or(usize::MAX));
         if want == 0 {
             return Ok(0);
@@ -151,6 +234,7 @@ impl<R: Read> TarReader<R> {
     }
 
     fn skip_rest(&mut self) -> Result<(), TarError> {
+        self.sparse = None;
         let rest = self.content + self.padding;
         if rest == 0 {
             return Ok(());
@@ -241,12 +325,6 @@ pub enum TarError {
         /// Bytes from the start of the tar.
         offset: u64,
     },
-    /// A sparse file, which no image builder writes.
-    #[error("tar: `{}` is a sparse file; layers have none", name.escape_debug())]
-    Sparse {
-        /// Its name.
-        name: String,
-    },
     /// A path that leaves the tree.
     #[error("tar: {0}")]
     Path(#[from] PathError),
@@ -284,7 +362,7 @@ impl From<io::Error> for TarError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{TarKind, Whiteout};
+    use crate::layer::Whiteout;
 
     fn member(kind: u8, name: &[u8], content: &[u8], change: impl Fn(&mut tar::Header)) -> Vec<u8> {
         let mut header = tar::Header::new_gnu();
@@ -344,6 +422,94 @@ mod tests {
         assert_eq!(headers.len(), 5);
     }
 
+    /// pax records with their lengths.
+    fn records(pairs: &[(&str, &str)]) -> Vec<u8> {
+        let record = |(key, value): &(&str, &str)| {
+            let rest = key.len() + value.len() + 3;
+            let len = (rest..).find(|len| *len == rest + len.to_string().len()).unwrap();
+            format!("{len} {key}={value}\n")
+        };
+        pairs.iter().map(record).collect::<String>().into_bytes()
+    }
+
+    #[test]
+    fn sparse_files_of_every_version_are_whole() {
+        let same = |_: &mut tar::Header| {};
+        let x = |pairs: &[(&str, &str)]| member(b'x', b"x", &records(pairs), same);
+        let old = |extended: u8| {
+            move |header: &mut tar::Header| {
+                let bytes = header.as_mut_bytes();
+                bytes[386..434].copy_from_slice(b"00000000003 00000000002 00000000010 00000000001 ");
+                bytes[482] = extended;
+                bytes[483..495].copy_from_slice(if extended == 1 { b"00000002001\0" } else { b"00000000012\0" });
+            }
+        };
+        let mut more = [0; BLOCK];
+        more[..24].copy_from_slice(b"00000002000 00000000001 ");
+        // The blocks with more pieces stand between the header and the content.
+        let mut extended = member(b'S', b"extended", b"abcd", old(1));
+        extended.splice(BLOCK..BLOCK, more);
+        let mut map = b"2\n3\n2\n8\n1\n".to_vec();
+        map.resize(BLOCK, 0);
+        let size = ("GNU.sparse.size", "10");
+        let tar = [
+            member(b'S', b"old", b"abc", old(0)),
+            extended,
+            x(&[
+                size,
+                ("GNU.sparse.numblocks", "2"),
+                ("GNU.sparse.offset", "3"),
+                ("GNU.sparse.numbytes", "2"),
+                ("GNU.sparse.offset", "8"),
+                ("GNU.sparse.numbytes", "1"),
+            ]),
+            member(b'0', b"0.0", b"abc", same),
+            x(&[size, ("GNU.sparse.numblocks", "2"), ("GNU.sparse.name", "0.1"), ("GNU.sparse.map", "3,2,8,1")]),
+            member(b'0', b"./GNUSparseFile.1/0.1", b"abc", same),
+            x(&[
+                ("GNU.sparse.major", "1"),
+                ("GNU.sparse.minor", "0"),
+                ("GNU.sparse.name", "1.0"),
+                ("GNU.sparse.realsize", "10"),
+            ]),
+            member(b'0', b"./GNUSparseFile.1/1.0", &[&map, &b"abc"[..]].concat(), same),
+            x(&[size, ("GNU.sparse.numblocks", "0"), ("GNU.sparse.name", "hole")]),
+            member(b'0', b"x", b"", same),
+            member(b'0', b"plain", b"plain", same),
+            vec![0; 1024],
+        ]
+        .concat();
+        let whole = b"\0\0\0ab\0\0\0c\0".to_vec();
+        let mut long = whole.clone();
+        long.resize(1024, 0);
+        long.push(b'd');
+        let expected: [(&str, &[u8]); 7] = [
+            ("old", &whole),
+            ("extended", &long),
+            ("0.0", &whole),
+            ("0.1", &whole),
+            ("1.0", &whole),
+            ("hole", &[0; 10]),
+            ("plain", b"plain"),
+        ];
+        // Read, and passed over.
+        for reads in [true, false] {
+            let mut reader = TarReader::seekable(io::Cursor::new(&tar));
+            for (name, content) in expected {
+                let mut entry = reader.next_entry().unwrap().unwrap();
+                let header = entry.header().clone();
+                assert_eq!((header.name.as_slice(), header.size), (name.as_bytes(), content.len() as u64), "{name}");
+                assert_eq!(entry.offset().is_some(), name == "plain");
+                if reads {
+                    let mut bytes = Vec::new();
+                    entry.read_to_end(&mut bytes).unwrap();
+                    assert_eq!(bytes, content, "{name}");
+                }
+            }
+            assert!(reader.next_entry().unwrap().is_none());
+        }
+    }
+
     #[test]
     fn hostile_archives_end_in_an_error() {
         let same = |_: &mut tar::Header| {};
@@ -367,7 +533,26 @@ mod tests {
                 member(b'x', b"x", b"6 a=b\n", same),
                 "tar: the header at byte 1024 is broken: the archive ends after an extension header",
             ),
-            (member(b'S', b"s", b"", same), "tar: `s` is a sparse file; layers have none"),
+            (
+                member(b'S', b"s", b"", |header| header.as_mut_bytes()[483] = b'9'),
+                "tar: the header at byte 0 is broken: the map of the sparse file has something that is no number",
+            ),
+            (
+                member(b'S', b"s", b"", |header| header.as_mut_bytes()[483..495].fill(0x7f)),
+                "tar: the header at byte 0 is broken: the map of the sparse file has something that is no number",
+            ),
+            (
+                member(b'S', b"s", b"", |header| header.as_mut_bytes()[483..489].copy_from_slice(b"\x80\0\0\0\0\x01")),
+                "tar: the header at byte 0 is broken: it is a sparse file, and too large",
+            ),
+            (
+                member(b'S', b"s", b"abc", |header| header.as_mut_bytes()[483..486].copy_from_slice(b"100")),
+                "tar: the header at byte 0 is broken: the pieces of the sparse file are not what is stored of it",
+            ),
+            (
+                member(b'S', b"s", b"", |header| header.as_mut_bytes()[482] = 1),
+                "tar: the archive is cut short at byte 512",
+            ),
         ] {
             assert_eq!(headers(&tar).unwrap_err().to_string(), want);
         }

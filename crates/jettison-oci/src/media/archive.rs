@@ -47,7 +47,10 @@ impl Archive {
             let header = entry.header();
             let Some(name) = header.path().map_err(TarError::from).at(path)? else { continue };
             let member = match header.kind {
-                TarKind::File => Member::File { offset: entry.offset(), len: header.size },
+                TarKind::File => match entry.offset() {
+                    Some(offset) => Member::File { offset, len: header.size },
+                    None => return Err(format_error(path, format!("`{name}` is a sparse file"))),
+                },
                 // docker and podman save a layer once and link to it from wherever else it belongs.
                 TarKind::Symlink | TarKind::HardLink => match link_target(&name, &header.link, header.kind) {
                     Some(target) => Member::Link(target),

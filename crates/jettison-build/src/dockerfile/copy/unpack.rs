@@ -7,7 +7,7 @@
 use std::io::BufReader;
 use std::path::Path;
 
-use jettison_oci::layer::{TarError, TarKind, TarReader};
+use jettison_oci::layer::{TarKind, TarReader};
 use jettison_tree::{Content, Device, Entry, Node, TreePath, Xattrs};
 
 use super::destination::Destination;
@@ -22,11 +22,7 @@ const MAX_MEMBERS: usize = 4_000_000;
 /// Whether the content is a tar with something in it.
 pub fn is_archive(content: &Content) -> Result<bool, BuildError> {
     let Ok(bytes) = decompress(BufReader::new(content.reader())) else { return Ok(false) };
-    match TarReader::new(bytes).next_entry() {
-        Ok(first) => Ok(first.is_some()),
-        Err(error @ TarError::Sparse { .. }) => Err(error.into()),
-        Err(_) => Ok(false),
-    }
+    Ok(TarReader::new(bytes).next_entry().is_ok_and(|first| first.is_some()))
 }
 
 /// What is in the archive, as entries; `None` where the content is no archive. `tmp` is a directory for what is unpacked.
