@@ -1,7 +1,9 @@
-//! What the world outside says: digests of images, wheels of an index. Asked over the network by whoever runs the lint, or not at all.
+//! What the world outside says: digests of images, wheels of an index, ShellCheck. Asked by whoever runs the lint, or not at all.
 
+use crate::rule::Severity;
 use jettison_oci::reference::Reference;
 use jettison_python::NormalizedName;
+use std::ops::Range;
 
 /// Answers about images and distributions. `None` is "not known", never "no".
 pub trait Catalog {
@@ -11,6 +13,33 @@ pub trait Catalog {
     /// Whether every version of a distribution that `version` (PEP 440 specifiers, perhaps empty) allows, newest first, has a wheel
     /// that a musl system runs: pure, or `musllinux`.
     fn has_musl_wheel(&self, name: &NormalizedName, version: &str) -> Option<bool>;
+
+    /// What ShellCheck says of each of these scripts; `None` if it is not there, or failed.
+    fn shellcheck(&self, _scripts: &[ShellcheckScript<'_>]) -> Option<Vec<Vec<ShellcheckNote>>> {
+        None
+    }
+}
+
+/// A script for ShellCheck.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellcheckScript<'s> {
+    /// Its text, with a line for the shell (`#!/bin/bash`) and lines for the variables above it.
+    pub text: &'s str,
+}
+
+/// What ShellCheck says of a piece of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShellcheckNote {
+    /// Its number: 2086 of `SC2086`.
+    pub code: u32,
+    /// How much it matters.
+    pub severity: Severity,
+    /// What is wrong.
+    pub message: String,
+    /// Where, in bytes of the text.
+    pub range: Range<usize>,
+    /// What it proposes to put in place of bytes of the text; none if it proposes nothing.
+    pub replacements: Vec<(Range<usize>, String)>,
 }
 
 /// Nothing is known.

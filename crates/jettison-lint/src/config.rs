@@ -17,6 +17,50 @@ pub struct Config {
     pub severity: BTreeMap<&'static str, Severity>,
     /// Registries that base images may come from, as `docker.io` or `*.example.com`; any, if empty.
     pub trusted_registries: Vec<String>,
+    /// Labels that an image has to have, and what their values are.
+    pub label_schema: BTreeMap<String, LabelType>,
+    /// Whether labels that are not in `label_schema` are wrong.
+    pub strict_labels: bool,
+}
+
+/// What the value of a label is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LabelType {
+    /// Anything.
+    Text,
+    /// Anything but nothing.
+    NonEmpty,
+    /// An absolute URL.
+    Url,
+    /// A date and time of RFC 3339.
+    Rfc3339,
+    /// An SPDX licence expression.
+    Spdx,
+    /// A commit of git, whole or abbreviated.
+    GitHash,
+    /// A semantic version.
+    Semver,
+    /// An address of RFC 5322.
+    Email,
+}
+
+impl LabelType {
+    /// The type of this name: the words that hadolint uses, and no others.
+    pub fn parse(word: &str) -> Option<Self> {
+        let named = [
+            ("text", Self::Text),
+            ("rawtext", Self::Text),
+            ("", Self::Text),
+            ("nonempty", Self::NonEmpty),
+            ("url", Self::Url),
+            ("rfc3339", Self::Rfc3339),
+            ("spdx", Self::Spdx),
+            ("hash", Self::GitHash),
+            ("semver", Self::Semver),
+            ("email", Self::Email),
+        ];
+        named.into_iter().find(|(name, _)| *name == word).map(|(_, kind)| kind)
+    }
 }
 
 /// What stands for one rule or many.
@@ -30,6 +74,8 @@ pub enum Selector {
     Family(Family),
     /// One rule.
     Rule(&'static Rule),
+    /// One code of ShellCheck's: 2086 for `SC2086`.
+    Shellcheck(u32),
 }
 
 /// A word stands for no rule.
@@ -63,6 +109,9 @@ impl Selector {
         {
             return Ok(vec![Self::Family(family)]);
         }
+        if let Some(code) = shellcheck_code(word) {
+            return Ok(vec![Self::Shellcheck(code)]);
+        }
         let named: Vec<_> = rules::all().filter(|rule| rule.answers_to(word)).map(Self::Rule).collect();
         if !named.is_empty() {
             return Ok(named);
@@ -80,16 +129,40 @@ impl Selector {
             Self::Pedantic => !rule.default,
             Self::Family(family) => rule.family == family && rule.default,
             Self::Rule(one) => one == rule,
+            Self::Shellcheck(_) => false,
         }
     }
+
+    fn is_shellcheck(self) -> bool {
+        rules::all().any(|rule| rule.code == rules::SHELLCHECK && self.covers(rule))
+    }
+
+    /// Whether it stands for `rule`, or for some of what it finds.
+    fn touches(self, rule: &Rule) -> bool {
+        self.covers(rule) || matches!(self, Self::Shellcheck(_)) && rule.code == rules::SHELLCHECK
+    }
+}
+
+/// The number of a code of ShellCheck's: 2086 of `SC2086`.
+pub(crate) fn shellcheck_code(word: &str) -> Option<u32> {
+    let (prefix, number) = word.split_at_checked(2)?;
+    (prefix.eq_ignore_ascii_case("SC") && number.len() == 4).then(|| number.parse().ok()).flatten()
 }
 
 impl Config {
     /// Whether a rule is looked for.
     pub fn is_enabled(&self, rule: &Rule) -> bool {
-        let covered = |list: &[Selector]| list.iter().any(|selector| selector.covers(rule));
-        let selected = if self.select.is_empty() { rule.default } else { covered(&self.select) };
-        (selected || covered(&self.extend_select)) && !covered(&self.ignore)
+        let touched = |list: &[Selector]| list.iter().any(|selector| selector.touches(rule));
+        let selected = if self.select.is_empty() { rule.default } else { touched(&self.select) };
+        (selected || touched(&self.extend_select)) && !self.ignore.iter().any(|selector| selector.covers(rule))
+    }
+
+    /// Whether a code of ShellCheck's is listened to, when the rule that runs it is enabled.
+    pub fn hears(&self, code: u32) -> bool {
+        let whole = |list: &[Selector]| list.iter().any(|s| !matches!(s, Selector::Shellcheck(_)) && s.is_shellcheck());
+        let named = |list: &[Selector]| list.contains(&Selector::Shellcheck(code));
+        let all = self.select.is_empty() || whole(&self.select) || whole(&self.extend_select);
+        (all || named(&self.select) || named(&self.extend_select)) && !named(&self.ignore)
     }
 
     /// Only this rule.

@@ -3,6 +3,7 @@
 //! Nothing is read before a rule asks for it, and nothing twice. Symbolic links are not followed out of the directory.
 
 use jettison_dockerfile::Ignore;
+use jettison_python::project::Project;
 use jettison_tree::TreePath;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
@@ -23,6 +24,7 @@ pub struct Context {
     changes: BTreeMap<TreePath, String>,
     files: OnceCell<Vec<File>>,
     ignore: OnceCell<Option<IgnoreFile>>,
+    project: OnceCell<Option<Project>>,
 }
 
 /// A file of a context.
@@ -127,6 +129,17 @@ impl Context {
             })
         };
         self.ignore.get_or_init(find).as_ref()
+    }
+
+    /// The Python project in its directory, if there is one that can be read. Changes that are not on disk are not seen.
+    pub fn project(&self) -> Option<&Project> {
+        self.project.get_or_init(|| Project::read(self.root.as_ref()?).ok()).as_ref()
+    }
+
+    /// Whether there is anything at `path`, ignored or not.
+    pub fn exists(&self, path: &TreePath) -> bool {
+        let on_disk = || self.root.as_ref().is_some_and(|root| root.join(path.as_path()).symlink_metadata().is_ok());
+        self.changes.contains_key(path) || on_disk()
     }
 
     /// The text of a file of it, ignored or not; `None` for one that is not there, is no regular file, or is no text.

@@ -23,6 +23,8 @@ pub struct Finding {
     pub saves: Option<u64>,
     /// What would mend it.
     pub fix: Option<Fix>,
+    /// The code that another program gave it: ShellCheck's `SC2086`.
+    pub foreign_code: Option<String>,
 }
 
 /// Where a finding is.
@@ -81,6 +83,11 @@ impl Fix {
 }
 
 impl Finding {
+    /// Whether someone who writes `word` means this finding: its own code, or a name of its rule ([`Rule::answers_to`]).
+    pub fn answers_to(&self, word: &str) -> bool {
+        self.rule.answers_to(word) || self.foreign_code.as_ref().is_some_and(|code| code.eq_ignore_ascii_case(word))
+    }
+
     /// The finding, with what to do about it.
     pub fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help = Some(help.into());
@@ -137,8 +144,17 @@ impl<'f> Findings<'f> {
 
     fn push(&mut self, place: Place, message: String) -> &mut Finding {
         let (rule, severity) = (self.rule, self.rule.severity);
-        let finding =
-            Finding { rule, severity, place, message, labels: Vec::new(), help: None, saves: None, fix: None };
+        let finding = Finding {
+            rule,
+            severity,
+            place,
+            message,
+            labels: Vec::new(),
+            help: None,
+            saves: None,
+            fix: None,
+            foreign_code: None,
+        };
         let at = self.found.len();
         self.found.push(finding);
         &mut self.found[at]

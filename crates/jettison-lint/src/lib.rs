@@ -22,8 +22,8 @@ mod rule;
 pub mod rules;
 pub mod suppress;
 
-pub use catalog::Catalog;
-pub use config::{Config, Selector};
+pub use catalog::{Catalog, ShellcheckNote, ShellcheckScript};
+pub use config::{Config, LabelType, Selector};
 pub use context::Context;
 pub use finding::{Finding, Findings, Fix, Place, Safety};
 pub use fix::{Done, Mended, mend};

@@ -166,6 +166,13 @@ impl<'a> Subject<'a> {
         self.stages.iter().flat_map(|stage| stage.steps.iter().map(move |step| (stage, step)))
     }
 
+    /// The `RUN`s of every stage whose scripts can be read, in order.
+    pub fn runs(&self) -> impl Iterator<Item = (&Stage<'a>, &Step<'a>, &'a ShellText)> {
+        self.steps()
+            .filter(|(_, step)| step.run().is_some())
+            .filter_map(|(stage, step)| Some((stage, step, step.shell?)))
+    }
+
     /// The line (from 1) of the byte at `offset`.
     pub fn line(&self, offset: usize) -> usize {
         self.file.position(offset).line

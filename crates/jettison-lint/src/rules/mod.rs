@@ -16,7 +16,13 @@ rules! {
     unbuffered_output_missing,
     dockerignore_missing,
     context_lets_through,
+    copied_file_missing,
+    lock_not_enforced,
+    python_not_allowed,
 }
+
+/// The rule that runs ShellCheck: what it finds has codes of its own.
+pub(crate) const SHELLCHECK: &str = "JET390";
 
 /// Every rule, by code.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
