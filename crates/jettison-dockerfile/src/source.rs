@@ -88,6 +88,23 @@ pub struct Edit {
     pub text: String,
 }
 
+impl Edit {
+    /// Puts `text` before the byte at `at`.
+    pub fn insert(at: usize, text: impl Into<String>) -> Self {
+        Self { span: Span::new(at, at), text: text.into() }
+    }
+
+    /// Puts `text` in place of the bytes of `span`.
+    pub fn replace(span: Span, text: impl Into<String>) -> Self {
+        Self { span, text: text.into() }
+    }
+
+    /// Takes the bytes of `span` away.
+    pub fn delete(span: Span) -> Self {
+        Self { span, text: String::new() }
+    }
+}
+
 /// Two edits touch the same bytes, or one lies outside the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
