@@ -20,7 +20,7 @@ A file is a group of cases. A case begins with `=== name: what it shows`; its se
     --- fails                      it must not build; each line is a part of what jettison says
 
 In the Dockerfile, the options and what is served, `{http}` is the loopback server, `{outside}` the directory beside the context,
-`{agent}` the socket of an ssh agent.
+`{agent}` the socket of an ssh agent; `{byte-e9}` is that byte.
 """
 
 import bz2
@@ -178,7 +178,7 @@ class Place:
     def lay(self, section):
         """Makes what one section says."""
         if section.kind == "Dockerfile" and not self.dockerfile_on_stdin():
-            self.put("Dockerfile", self.fill(section.text()).encode(), 0o644)
+            self.put("Dockerfile", self.fill(section.text()).encode().replace(b"{byte-e9}", b"\xe9"), 0o644)
         elif section.kind == "file":
             name, attributes = section.attributes()
             self.put(name, self.fill(section.text()).encode(), int(attributes.get("mode", "644"), 8))

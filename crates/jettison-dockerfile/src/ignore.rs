@@ -11,6 +11,8 @@
 //! Accidents of moby's way through a regular expression are not followed: `*` and `?` in `[…]`, `[[:alpha:]]`, and `^` beside a
 //! wildcard are what `filepath.Match` takes them for.
 
+use crate::class;
+
 /// The patterns of one `.dockerignore`, in order.
 #[derive(Debug, Clone, Default)]
 pub struct Ignore {
@@ -194,7 +196,12 @@ impl Pattern {
                 '?' => Step::One,
                 '[' => {
                     let negated = rest.next_if_eq(&'^').is_some();
-                    Step::Class { negated, ranges: ranges(&mut rest)? }
+                    let ranges = class::ranges(&mut rest)?;
+                    // Here it is a regular expression that is matched in the end, which knows no such range.
+                    if ranges.iter().any(|(low, high)| high < low) {
+                        return Err("has a range whose end comes before its start");
+                    }
+                    Step::Class { negated, ranges }
                 }
                 '\\' => Step::Char(rest.next().ok_or(DANGLING)?),
                 c => Step::Char(c),
@@ -345,39 +352,6 @@ impl States {
 fn characters(path: &[u8]) -> impl Iterator<Item = Option<char>> {
     path.utf8_chunks()
         .flat_map(|chunk| chunk.valid().chars().map(Some).chain(std::iter::repeat_n(None, chunk.invalid().len())))
-}
-
-/// The ranges of a `[…]`, from behind the `[` or `[^`, by the grammar of Go's `filepath.Match`.
-fn ranges(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Vec<(char, char)>, &'static str> {
-    const OPEN: &str = "has a `[` without its `]`";
-    let mut ranges = Vec::new();
-    loop {
-        if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
-            return Ok(ranges);
-        }
-        let mut bound = || match rest.next() {
-            None => Err(OPEN),
-            Some(']') => Err("has `[]`, or a range without its end"),
-            Some('-') => Err("has a `-` at the edge of `[…]`"),
-            Some('\\') => rest.next().ok_or(OPEN),
-            Some(c) => Ok(c),
-        };
-        let low = bound()?;
-        let high = if rest.next_if_eq(&'-').is_some() {
-            match rest.next() {
-                None => return Err(OPEN),
-                Some(']' | '-') => return Err("has a range without its end"),
-                Some('\\') => rest.next().ok_or(OPEN)?,
-                Some(c) => c,
-            }
-        } else {
-            low
-        };
-        if high < low {
-            return Err("has a range whose end comes before its start");
-        }
-        ranges.push((low, high));
-    }
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 //! 3. [`Dockerfile::problems`] has what is wrong ([`Problem`]), with places and hints.
 //! 4. [`expand`] resolves variables, quotes and escapes in a [`Word`], once there is an [`Environment`].
 //! 5. [`apply`] edits a text by [`Span`].
-//! 6. [`Ignore`]: the patterns of a `.dockerignore`, and which paths of a build context they leave out.
+//! 6. [`Ignore`]: the patterns of a `.dockerignore`, and which paths of a build context they leave out. [`class`] is what its wildcards
+//!    have in common with those of `COPY`.
 
+pub mod class;
 mod dockerfile;
 pub mod expand;
 mod heredoc;

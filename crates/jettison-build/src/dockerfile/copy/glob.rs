@@ -3,6 +3,8 @@
 //! `*` and `?` stay in a component, `[a-z]` and `[^a-z]` are one character, `\` takes the meaning from what follows. There is no `**`
 //! and nothing special about names that begin with a dot.
 
+use jettison_dockerfile::class;
+
 /// Whether a path has a wildcard, so that it is a pattern and `\` in it escapes.
 pub fn has_wildcards(path: &str) -> bool {
     let mut bytes = path.bytes();
@@ -40,7 +42,8 @@ impl Glob {
                 '\\' => Step::Char(rest.next().ok_or("ends with `\\`, which escapes nothing")?),
                 '[' => {
                     let negated = rest.next_if_eq(&'^').is_some();
-                    Step::Class { negated, ranges: ranges(&mut rest)? }
+                    // A range that runs backwards holds nothing, and is no error.
+                    Step::Class { negated, ranges: class::ranges(&mut rest)? }
                 }
                 c => Step::Char(c),
             });
@@ -91,36 +94,6 @@ impl Step {
                 c.is_some_and(|c| ranges.iter().any(|(low, high)| (low..=high).contains(&&c))) != *negated
             }
         }
-    }
-}
-
-/// The ranges of a `[…]`, from behind the `[` or `[^`.
-fn ranges(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Vec<(char, char)>, &'static str> {
-    const OPEN: &str = "has a `[` without its `]`";
-    let mut ranges = Vec::new();
-    loop {
-        if !ranges.is_empty() && rest.next_if_eq(&']').is_some() {
-            return Ok(ranges);
-        }
-        let mut bound = || match rest.next() {
-            None => Err(OPEN),
-            Some(']' | '-') => Err("has `]` or `-` where a character of `[…]` should stand"),
-            Some('\\') => rest.next().ok_or(OPEN),
-            Some(c) => Ok(c),
-        };
-        let low = bound()?;
-        let high = if rest.next_if_eq(&'-').is_some() {
-            match rest.next() {
-                None => return Err(OPEN),
-                Some(']' | '-') => return Err("has a range without its end"),
-                Some('\\') => rest.next().ok_or(OPEN)?,
-                Some(c) => c,
-            }
-        } else {
-            low
-        };
-        // A range that runs backwards holds nothing, and is no error.
-        ranges.push((low, high));
     }
 }
 
