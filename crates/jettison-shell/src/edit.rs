@@ -1,7 +1,7 @@
 //! Where to cut and where to put when a list is edited.
 
 use crate::command::Command;
-use crate::syntax::{CompoundKind, ConnectorKind, Heredoc, Node};
+use crate::syntax::{ConnectorKind, Heredoc, Node};
 use std::ops::Range;
 
 /// Where another command can be put.

@@ -32,6 +32,14 @@ pub(crate) fn scan<'a>(words: &'a [Word], with_value: &[&str]) -> Vec<Token<'a>>
                 tokens.push(Token::Option { name: text.into_owned(), word, value: words.next().map(Argument::whole) });
                 continue;
             }
+            // `find` and `go` have no clusters.
+            if let Some((name, value)) = text.split_once('=')
+                && with_value.contains(&name)
+            {
+                let value = Some(Argument::tail(word, text.len() - value.len()));
+                tokens.push(Token::Option { name: name.to_owned(), word, value });
+                continue;
+            }
             for (at, letter) in text.char_indices().skip(1) {
                 let name = format!("-{letter}");
                 let next = at + letter.len_utf8();

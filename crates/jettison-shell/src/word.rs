@@ -52,7 +52,7 @@ pub enum PartKind {
 }
 
 /// A parameter expansion.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Parameter {
     /// The name, the number or the special character.
     pub name: String,
