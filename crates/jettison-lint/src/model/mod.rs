@@ -4,14 +4,24 @@
 //! 2. A [`Stage`] has its [`Base`], the [`BaseImage`] at the bottom of it, whether the image is made of it, and its [`Step`]s.
 //! 3. A [`Step`] has the variables, user and directory before it, and the commands of its script, which [`ShellText`] gives places.
 //!
-//! All is as a build without flags would have it; what only flags or the base image tell is `None`.
+//! All is as a build with the configured `--build-arg`s would have it, and no other flags; what only flags or the base image tell is `None`.
 
+mod cache;
+mod edit;
 mod image;
+mod origin;
+mod inherited;
+mod point;
 mod scope;
+mod setting;
 mod step;
 
+pub use cache::{CacheMount, covers};
+pub use edit::remove_line;
 pub use image::{BaseImage, Flavour, Python, System};
+pub use inherited::Inherited;
 pub use scope::{PLATFORM_ARGUMENTS, Scope, Variable, VariableKind};
+pub use setting::is_root;
 pub use step::{Scripts, ShellText, Step};
 
 use crate::catalog::Catalog;
@@ -92,7 +102,10 @@ impl<'a> Subject<'a> {
         }
         for instruction in file.preamble() {
             if let InstructionKind::Arg(arguments) = &instruction.kind {
-                arguments.iter().for_each(|argument| globals.declare(argument, &Scope::default(), escape));
+                for argument in arguments {
+                    globals.declare(argument, &Scope::default(), escape);
+                    globals.give(&argument.name, &config.build_args);
+                }
             }
         }
         let globals = Rc::new(globals);
@@ -108,7 +121,7 @@ impl<'a> Subject<'a> {
                 Base::Image(reference) => Some(Rc::new(BaseImage::new(reference.clone()))),
                 _ => below.and_then(|stage| stage.image.clone()),
             };
-            let mut reader = Reader::new(escape, &globals, below);
+            let mut reader = Reader::new(escape, &globals, &config.build_args, below);
             let steps = file.body(syntax).iter().map(|instruction| reader.step(instruction, &mut texts)).collect();
             let Reader { scope, user, workdir, .. } = reader;
             let head = file.head(syntax);
