@@ -9,6 +9,7 @@ use jettison_build::BuildError;
 use jettison_build::machine::Machine;
 use jettison_http::{Client, Netrc, Options, ProxySettings};
 use jettison_oci::registry::{Configured, CredentialStore};
+use jettison_oci::types::rfc3339;
 
 /// Looks at the machine.
 pub fn machine() -> Machine {
@@ -33,6 +34,13 @@ pub fn machine() -> Machine {
     machine.debian_keyring = machine.var("JETTISON_DEBIAN_KEYRING").map(PathBuf::from);
     machine.pip_configuration = texts(&pip_files(&machine));
     machine
+}
+
+/// The time now as RFC 3339 in UTC, with a fraction.
+pub fn timestamp() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    let seconds = rfc3339(now.as_secs());
+    format!("{}.{:09}Z", seconds.trim_end_matches('Z'), now.subsec_nanos())
 }
 
 /// Whether the user wants no colours (no-color.org).
@@ -93,6 +101,25 @@ pub fn credentials(machine: &Machine) -> CredentialStore {
     files.extend(machine.var("XDG_RUNTIME_DIR").map(|directory| Path::new(directory).join("containers/auth.json")));
     files.extend(config_home(machine).map(|directory| directory.join("containers/auth.json")));
     CredentialStore::new(files, machine.var("PATH").unwrap_or_default())
+}
+
+/// The proxies that docker is set up to give to builds, as build arguments (docker CLI, "Configure the Docker CLI to use a proxy
+/// server"): those of the daemon that it would talk to, or the default. A file that cannot be read has none.
+pub fn build_proxies(machine: &Machine) -> Vec<(String, String)> {
+    const DAEMON: &str = "unix:///var/run/docker.sock";
+    let file = machine.docker_config.as_ref().map(|directory| directory.join("config.json"));
+    let config = file.and_then(|file| fs::read(file).ok()).and_then(|text| serde_json::from_slice(&text).ok());
+    let config: serde_json::Value = config.unwrap_or_default();
+    let of = |host: &str| config.get("proxies")?.get(host);
+    let Some(proxies) = of(machine.var("DOCKER_HOST").unwrap_or(DAEMON)).or_else(|| of("default")) else {
+        return Vec::new();
+    };
+    let names = ["http", "https", "ftp", "no", "all"];
+    let of_name = |name: &str| {
+        let value = proxies.get(format!("{name}Proxy"))?.as_str().filter(|value| !value.is_empty())?;
+        Some((format!("{}_PROXY", name.to_ascii_uppercase()), value.to_owned()))
+    };
+    names.into_iter().filter_map(of_name).collect()
 }
 
 /// The mirrors that docker and podman are set up for: dockerd's file, that of a rootless one, and podman's, where the user's own

@@ -177,6 +177,7 @@ pub fn run(args: &BuildArgs, session: &Session<'_>) -> Result<Exit, BuildError> 
     if to_stdout > 1 || (to_stdout == 1 && args.json) {
         return Err(BuildError::new("standard output can take one thing only").hint("give the others a file"));
     }
+    args.dockerfile.no_attestations()?;
     let front_end = FrontEnd::of(args);
     session.ui.note(&front_end.said(args));
     match &front_end {

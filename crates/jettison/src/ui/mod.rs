@@ -1,8 +1,9 @@
-//! What people see while a command works: a few moving lines on a terminal, plain lines on request, nothing else.
+//! What people see while a command works: a few moving lines on a terminal, plain lines or JSON on request, nothing else.
 //!
 //! Everything goes to stderr. What may hold foreign text is escaped before it gets there.
 
 mod dockerfile;
+mod rawjson;
 mod report;
 mod table;
 
@@ -23,6 +24,8 @@ pub use dockerfile::{outline_text, show_dockerfile_report, targets_text};
 pub use report::show_report;
 pub use table::{Align, bytes, table};
 
+use rawjson::RawJson;
+
 /// How progress is shown. The words are their own help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ProgressMode {
@@ -30,6 +33,11 @@ pub enum ProgressMode {
     Auto,
     // One line for each thing that happens, with what programs write.
     Plain,
+    // Moving lines on a terminal, plain ones elsewhere.
+    Tty,
+    // One JSON object for each thing that happens, as buildx writes them.
+    #[value(name = "rawjson")]
+    RawJson,
     // Warnings and errors alone.
     Quiet,
 }
@@ -56,6 +64,7 @@ pub struct Ui {
 enum Shown {
     Bars(MultiProgress),
     Plain,
+    RawJson(RawJson),
     Nothing,
 }
 
@@ -68,13 +77,14 @@ impl Ui {
     /// Looks at the terminal.
     pub fn new(mode: ProgressMode, colour: Colour) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let quiet = mode == ProgressMode::Quiet;
+        let quiet = matches!(mode, ProgressMode::Quiet | ProgressMode::RawJson);
         let mode = match mode {
-            ProgressMode::Auto if terminal => {
+            ProgressMode::Auto | ProgressMode::Tty if terminal => {
                 Shown::Bars(MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(12)))
             }
             ProgressMode::Auto | ProgressMode::Quiet => Shown::Nothing,
-            ProgressMode::Plain => Shown::Plain,
+            ProgressMode::Plain | ProgressMode::Tty => Shown::Plain,
+            ProgressMode::RawJson => Shown::RawJson(RawJson::default()),
         };
         let colour = match colour {
             Colour::Auto => terminal && !environment::no_color(),
@@ -95,7 +105,7 @@ impl Ui {
         let write = || drop(writeln!(std::io::stderr(), "{line}"));
         match &self.mode {
             Shown::Bars(bars) => bars.suspend(write),
-            Shown::Plain | Shown::Nothing => write(),
+            Shown::Plain | Shown::RawJson(_) | Shown::Nothing => write(),
         }
     }
 
@@ -135,6 +145,11 @@ impl Ui {
 
     /// A warning, with what to do about it.
     pub fn warning(&self, message: &str, hint: Option<&str>) {
+        if let Shown::RawJson(raw) = &self.mode {
+            let event = Event::Warning { message: message.to_owned(), hint: hint.map(str::to_owned) };
+            raw.line(event).iter().for_each(|line| self.line(line));
+            return;
+        }
         self.line(&format!("{}: {}", self.paint("1;33", "warning"), escape(message)));
         if let Some(hint) = hint {
             self.hint(hint);
@@ -171,7 +186,7 @@ impl Ui {
                 self.line(&name);
                 None
             }
-            Shown::Nothing => None,
+            Shown::RawJson(_) | Shown::Nothing => None,
         };
         self.running().insert(id, Running { name, bar });
     }
@@ -204,6 +219,10 @@ impl Ui {
 
 impl Events for Ui {
     fn event(&self, event: Event) {
+        if let Shown::RawJson(raw) = &self.mode {
+            raw.line(event).iter().for_each(|line| self.line(line));
+            return;
+        }
         match event {
             Event::StepStarted { id, name } => self.started(id, &name),
             Event::StepProgress { id, done, total, unit } => self.progressed(id, done, total, unit),

@@ -47,9 +47,15 @@ impl Lowering<'_> {
         run: &Run,
     ) -> Result<(), BuildError> {
         let place = at.place();
-        if let Some(device) = run.devices.first() {
-            let hint = "a step has no devices of the machine; leave --device out".to_owned();
-            return Err(at.place_of(device).error("--device is not supported", Some(hint)));
+        for device in &run.devices {
+            let text = at.word(device, &state.scope)?;
+            if is_required(&text) {
+                let what = format!("the step needs the device `{text}`, and a step has no devices of the machine");
+                let hint =
+                    "without `required` it runs where there is none; what needs it can run in the finished image"
+                        .to_owned();
+                return Err(at.place_of(device).error(what, Some(hint)));
+            }
         }
         let insecure = run.security == Security::Insecure;
         if insecure && !self.request.surroundings.allow_insecure {
@@ -255,6 +261,14 @@ impl Lowering<'_> {
             }
         }
     }
+}
+
+/// Whether a step must not run without the device of a `--device`.
+fn is_required(text: &str) -> bool {
+    let mut fields = text.split(',').map(|field| field.split_once('=').unwrap_or((field, "true")));
+    fields.any(|(key, value)| {
+        key.eq_ignore_ascii_case("required") && matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True")
+    })
 }
 
 fn clean(path: &Path) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The flags that builds of Dockerfiles have besides those of every build, as `docker buildx build` has them, and their values.
 
 use clap::{Args, ValueEnum};
+use jettison_build::BuildError;
 use jettison_engine::sandbox::{Limit, Resource};
 
 /// Flags for Dockerfiles.
@@ -52,6 +53,15 @@ pub struct DockerfileArgs {
     /// Limit in RUN, such as nofile=1024:4096
     #[arg(long, value_name = "NAME=SOFT[:HARD]", value_parser = limit)]
     pub ulimit: Vec<Limit>,
+    /// Attest how it was built; only false is understood
+    #[arg(long, value_name = "WHAT", hide = true)]
+    pub provenance: Vec<String>,
+    /// Attest what is in it; only false is understood
+    #[arg(long, value_name = "WHAT", hide = true)]
+    pub sbom: Vec<String>,
+    /// Attestations; only those that are disabled are understood
+    #[arg(long, value_name = "WHAT", hide = true)]
+    pub attest: Vec<String>,
     /// Results of another machine: type=local,src=DIR
     #[arg(long, value_name = "CACHE")]
     pub cache_from: Vec<String>,
@@ -114,6 +124,21 @@ impl DockerfileArgs {
             ("--check", self.check),
         ];
         given.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
+    }
+}
+
+impl DockerfileArgs {
+    /// Refuses attestations, which nobody would then find. Scripts that switch buildx's off are fine.
+    pub fn no_attestations(&self) -> Result<(), BuildError> {
+        let is_off = |text: &String| {
+            let mut fields = text.split(',');
+            fields.any(|field| matches!(field, "false" | "0" | "disabled=true" | "disabled=1"))
+        };
+        let given = [("--provenance", &self.provenance), ("--sbom", &self.sbom), ("--attest", &self.attest)];
+        let wanted = given.iter().find_map(|(flag, values)| Some((flag, values.iter().find(|text| !is_off(text))?)));
+        let Some((flag, value)) = wanted else { return Ok(()) };
+        Err(BuildError::new(format!("{flag} {value}: attestations are not made"))
+            .hint("leave it out; --metadata-file writes what the image is made of, by layer and by package, beside it"))
     }
 }
 

@@ -120,13 +120,20 @@ fn names(args: &BuildArgs, directory: Option<&Path>) -> Result<Vec<String>, Buil
     Ok(names)
 }
 
-/// `--build-arg`: a name alone has the value of the environment, or none.
+/// `--build-arg`: a name alone has the value of the environment, or none. The proxies of docker's configuration are given too, where none
+/// is given by that name.
 fn build_args(given: &[String], session: &Session<'_>) -> BTreeMap<String, String> {
     let pair = |text: &String| match text.split_once('=') {
         Some((name, value)) => Some((name.to_owned(), value.to_owned())),
         None => Some((text.clone(), session.machine.vars.get(text)?.clone())),
     };
-    given.iter().filter_map(pair).collect()
+    let mut given: BTreeMap<String, String> = given.iter().filter_map(pair).collect();
+    for (name, value) in crate::environment::build_proxies(&session.machine) {
+        if !given.keys().any(|given| given.eq_ignore_ascii_case(&name)) {
+            given.insert(name, value);
+        }
+    }
+    given
 }
 
 fn named_contexts(job: &Job<'_>, given: &[String]) -> Result<BTreeMap<String, Substitute>, BuildError> {
@@ -202,13 +209,18 @@ fn cache(text: &str, place: &str) -> Result<CacheTo, BuildError> {
     let wrong =
         |why: &str| BuildError::new(format!("the cache `{text}`: {why}")).hint(format!("write type=local,{place}=DIR"));
     let (mut directory, mut all) = (None, false);
+    let is_image =
+        place == "src" && !Path::new(text).exists() && text.rsplit('/').next().is_some_and(|name| name.contains(':'));
+    if is_image {
+        return Err(other_cache(text, "registry", place));
+    }
     if !text.contains('=') && !text.is_empty() {
         return Ok(CacheTo { directory: text.into(), all });
     }
     for field in text.split(',') {
         match field.split_once('=') {
             Some(("type", "local")) => {}
-            Some(("type", other)) => return Err(wrong(&format!("there is no type `{other}` yet"))),
+            Some(("type", other)) => return Err(other_cache(text, other, place)),
             Some((key, path)) if key == place && !path.is_empty() => directory = Some(PathBuf::from(path)),
             Some(("mode", "max")) if place == "dest" => all = true,
             Some(("mode", "min")) if place == "dest" => all = false,
@@ -216,6 +228,20 @@ fn cache(text: &str, place: &str) -> Result<CacheTo, BuildError> {
         }
     }
     directory.map(|directory| CacheTo { directory, all }).ok_or_else(|| wrong("it names no directory"))
+}
+
+/// What to use in place of a cache that is no directory.
+fn other_cache(text: &str, kind: &str, place: &str) -> BuildError {
+    let instead = match kind {
+        "gha" => "keep the directory with the action `actions/cache`".to_owned(),
+        "registry" | "inline" => {
+            "keep the directory as CI keeps files; base images and pushed layers are never sent twice anyway".to_owned()
+        }
+        "s3" | "azblob" => "copy the directory there and back".to_owned(),
+        _ => "a directory is the one kind that there is".to_owned(),
+    };
+    BuildError::new(format!("the cache `{text}` is of the type `{kind}`, and caches are directories here"))
+        .hint(format!("write type=local,{place}=DIR; {instead}"))
 }
 
 /// `--ssh ID[=SOCKET]`.
