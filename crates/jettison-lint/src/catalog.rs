@@ -14,10 +14,30 @@ pub trait Catalog {
     /// that a musl system runs: pure, or `musllinux`.
     fn has_musl_wheel(&self, name: &NormalizedName, version: &str) -> Option<bool>;
 
+    /// What the configuration of an image says.
+    fn image(&self, _image: &Reference) -> Option<ImageFacts> {
+        None
+    }
+
     /// What ShellCheck says of each of these scripts; `None` if it is not there, or failed.
     fn shellcheck(&self, _scripts: &[ShellcheckScript<'_>]) -> Option<Vec<Vec<ShellcheckNote>>> {
         None
     }
+}
+
+/// What the configuration of an image says, as far as rules ask.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ImageFacts {
+    /// The names of its variables.
+    pub variables: Vec<String>,
+    /// `WorkingDir`; empty for `/`.
+    pub workdir: String,
+    /// Whether it has a `SHELL`.
+    pub has_shell: bool,
+    /// Its platform, as `linux/arm64`.
+    pub platform: String,
+    /// The platform that was asked for.
+    pub wanted: String,
 }
 
 /// A script for ShellCheck.

@@ -21,6 +21,8 @@ pub struct Config {
     pub label_schema: BTreeMap<String, LabelType>,
     /// Whether labels that are not in `label_schema` are wrong.
     pub strict_labels: bool,
+    /// `--build-arg`, where the Dockerfile is about to be built.
+    pub build_args: BTreeMap<String, String>,
 }
 
 /// What the value of a label is.

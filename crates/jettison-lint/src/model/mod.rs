@@ -3,6 +3,7 @@
 //! 1. [`Subject::new`] goes over the file once, from top to bottom.
 //! 2. A [`Stage`] has its [`Base`], the [`BaseImage`] at the bottom of it, whether the image is made of it, and its [`Step`]s.
 //! 3. A [`Step`] has the variables, user and directory before it, and the commands of its script, which [`ShellText`] gives places.
+//! 4. A [`Layout`] says what the instructions of a stage put where: packages, distributions, venvs, copies from other stages.
 //!
 //! All is as a build with the configured `--build-arg`s would have it, and no other flags; what only flags or the base image tell is `None`.
 
@@ -11,18 +12,23 @@ mod edit;
 mod image;
 mod origin;
 mod inherited;
+mod layout;
 mod point;
 mod scope;
 mod setting;
 mod step;
+mod transfer;
+pub mod variables;
 
 pub use cache::{CacheMount, covers};
 pub use edit::remove_line;
 pub use image::{BaseImage, Flavour, Python, System};
 pub use inherited::Inherited;
+pub use layout::{At, Destination, Install, Layout, OsPackage, Shipped, Venv, is_of_system};
 pub use scope::{PLATFORM_ARGUMENTS, Scope, Variable, VariableKind};
 pub use setting::is_root;
 pub use step::{Scripts, ShellText, Step};
+pub use transfer::{Brought, Origin, below};
 
 use crate::catalog::Catalog;
 use crate::config::Config;
@@ -30,6 +36,7 @@ use crate::context::Context;
 use jettison_dockerfile::instruction::{From, InstructionKind};
 use jettison_dockerfile::{Dockerfile, Escape, Instruction};
 use jettison_oci::reference::Reference;
+use std::cell::OnceCell;
 use std::rc::Rc;
 use step::Reader;
 
@@ -47,6 +54,7 @@ pub struct Subject<'a> {
     pub catalog: &'a dyn Catalog,
     /// What was configured.
     pub config: &'a Config,
+    layouts: OnceCell<Vec<Layout>>,
 }
 
 /// A stage.
@@ -140,7 +148,7 @@ impl<'a> Subject<'a> {
         }
         mark(&mut stages);
         scripts.lend(texts, &mut stages);
-        Self { file, stages, globals, context, catalog, config }
+        Self { file, stages, globals, context, catalog, config, layouts: OnceCell::new() }
     }
 
     /// The stage that the image is made of; `None` for a file without one.

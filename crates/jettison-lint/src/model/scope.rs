@@ -41,6 +41,7 @@ pub enum VariableKind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Scope {
     variables: BTreeMap<String, Variable>,
+    search: Vec<String>,
 }
 
 impl Environment for Scope {
@@ -58,6 +59,11 @@ impl Scope {
     /// Its value, if the Dockerfile tells it.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.get(name)
+    }
+
+    /// The directories that `ENV PATH=…` put in front of those of the base image or behind them, in their order.
+    pub fn search_path(&self) -> &[String] {
+        &self.search
     }
 
     /// The names that are declared.
@@ -79,11 +85,6 @@ impl Scope {
         self.variables.insert(name.to_owned(), Variable { value, kind });
     }
 
-    /// Forgets the variables of which `keep` is not true.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Variable) -> bool) {
-        self.variables.retain(|_, variable| keep(variable));
-    }
-
     /// What an `ARG` of a stage does: without a default it takes over the global argument of its name.
     pub(super) fn declare(&mut self, argument: &Argument, globals: &Self, escape: Escape) {
         let name = argument.name.as_str();
@@ -98,10 +99,32 @@ impl Scope {
         self.set(name, value, VariableKind::Arg);
     }
 
+    /// Sets an argument that `--build-arg` gave a value.
+    pub(super) fn give(&mut self, name: &str, given: &BTreeMap<String, String>) {
+        if let Some(value) = given.get(name)
+            && self.variable(name).is_some_and(|variable| variable.kind == VariableKind::Arg)
+        {
+            self.set(name, Some(value.clone()), VariableKind::Arg);
+        }
+    }
+
     /// What an `ENV` does. All its values see the variables as they were before it.
     pub(super) fn export(&mut self, pairs: &[Pair], escape: Escape) {
         let values: Vec<_> =
             pairs.iter().map(|pair| (self.expand(&pair.key, escape), self.expand(&pair.value, escape))).collect();
+        // The base image's own value is not known, but what is written around it is.
+        if let Some(pair) = pairs.iter().rev().find(|pair| pair.key == "PATH")
+            && let Ok(path) = Expander::new(escape).keep_unset().word(&pair.value, self)
+        {
+            let before = std::mem::take(&mut self.search);
+            for entry in path.value.split(':') {
+                match entry {
+                    "$PATH" | "${PATH}" => self.search.extend(before.iter().cloned()),
+                    "" => {}
+                    entry => self.search.push(entry.to_owned()),
+                }
+            }
+        }
         for (pair, (key, value)) in pairs.iter().zip(values) {
             self.set(key.as_deref().unwrap_or(&pair.key), value, VariableKind::Env);
         }
@@ -128,5 +151,16 @@ mod tests {
             file.stages().iter().map(|stage| globals.expand(&stage.from.image, file.escape())).collect();
         let known = |text: &str| Some(text.to_owned());
         assert_eq!(images, [known("p:3.12"), None, known("p:1"), None, known("p:2")]);
+    }
+
+    #[test]
+    fn what_is_put_in_front_of_the_path_is_known() {
+        let file = Dockerfile::parse("FROM x\nENV V=/opt/venv\nENV PATH=\"$V/bin:$PATH\"\nENV PATH=${PATH}:/y\n");
+        let mut scope = Scope::default();
+        for instruction in file.instructions() {
+            let InstructionKind::Env(pairs) = &instruction.kind else { continue };
+            scope.export(pairs, file.escape());
+        }
+        assert_eq!(scope.search_path(), ["/opt/venv/bin", "/y"]);
     }
 }

@@ -1,11 +1,12 @@
 //! An instruction, and what is in force where it stands.
 
 use super::Stage;
-use super::scope::{Scope, VariableKind};
+use super::scope::Scope;
 use jettison_dockerfile::instruction::{CommandLine, Healthcheck, Instruction, InstructionKind, Mount, Run, Source};
 use jettison_dockerfile::{Escape, Expander, Span, Word};
 use jettison_shell::{Command, PackageCall, Script, Shell};
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::rc::Rc;
 
@@ -166,20 +167,25 @@ pub(super) struct Reader<'g> {
     pub(super) workdir: Option<String>,
     shell: Option<Shell>,
     globals: &'g Scope,
+    given: &'g BTreeMap<String, String>,
     escape: Escape,
 }
 
 impl<'g> Reader<'g> {
-    pub(super) fn new(escape: Escape, globals: &'g Scope, below: Option<&Stage<'_>>) -> Self {
+    pub(super) fn new(
+        escape: Escape,
+        globals: &'g Scope,
+        given: &'g BTreeMap<String, String>,
+        below: Option<&Stage<'_>>,
+    ) -> Self {
         let shell = Some(Shell::default());
         let Some(below) = below else {
-            return Self { scope: Rc::default(), user: None, workdir: None, shell, globals, escape };
+            return Self { scope: Rc::default(), user: None, workdir: None, shell, globals, given, escape };
         };
-        // Arguments end with their stage; the environment goes on.
-        let mut scope = (*below.scope).clone();
-        scope.retain(|variable| variable.kind == VariableKind::Env);
+        // Arguments, too, go on in the stages that stand on theirs.
+        let scope = Rc::clone(&below.scope);
         let shell = below.steps.iter().rev().find_map(|step| set_shell(&step.instruction.kind)).unwrap_or(shell);
-        Self { scope: Rc::new(scope), user: below.user.clone(), workdir: below.workdir.clone(), shell, globals, escape }
+        Self { scope, user: below.user.clone(), workdir: below.workdir.clone(), shell, globals, given, escape }
     }
 
     pub(super) fn step<'a>(&mut self, instruction: &'a Instruction, scripts: &mut Vec<Option<ShellText>>) -> Step<'a> {
@@ -197,7 +203,10 @@ impl<'g> Reader<'g> {
         match &instruction.kind {
             InstructionKind::Arg(arguments) => {
                 let scope = Rc::make_mut(&mut self.scope);
-                arguments.iter().for_each(|argument| scope.declare(argument, self.globals, self.escape));
+                for argument in arguments {
+                    scope.declare(argument, self.globals, self.escape);
+                    scope.give(&argument.name, self.given);
+                }
             }
             InstructionKind::Env(pairs) => Rc::make_mut(&mut self.scope).export(pairs, self.escape),
             InstructionKind::User(user) => self.user = Some(step.expand(user).unwrap_or_else(|| user.to_string())),
