@@ -43,6 +43,8 @@ struct Asked {
     at: u64,
 }
 
+/// So many registries are asked at once.
+const AT_ONCE: usize = 8;
 /// An answer older than this is said to be. Seconds.
 const OLD: u64 = 7 * 24 * 3600;
 
@@ -52,7 +54,7 @@ pub struct Bases<'a> {
     registry: &'a Registry,
     /// Whether registries are asked again.
     pull: bool,
-    found: BTreeMap<(String, String), Base>,
+    found: BTreeMap<(String, String), Result<Base, BuildError>>,
 }
 
 impl<'a> Bases<'a> {
@@ -64,15 +66,25 @@ impl<'a> Bases<'a> {
     /// The image that a name stands for.
     pub fn find(&mut self, name: &str, platform: &Platform) -> Result<Base, BuildError> {
         let known = (name.to_owned(), platform.to_string());
-        if let Some(base) = self.found.get(&known) {
-            return Ok(base.clone());
-        }
-        let reference = Reference::parse(name).map_err(|error| {
-            BuildError::with_hint(error.to_string(), error.hint()).context(format!("`{name}` names no image"))
-        })?;
-        let base = self.look(name, &reference, platform)?;
-        self.found.insert(known, base.clone());
+        // What was not found is told once, to whoever asks first: nothing is built then.
+        let base = match self.found.remove(&known) {
+            Some(found) => found?,
+            None => self.look(name, platform)?,
+        };
+        self.found.insert(known, Ok(base.clone()));
         Ok(base)
+    }
+
+    /// Looks for images at once, to be found when they are asked for.
+    pub fn find_all(&mut self, images: &[(String, Platform)]) {
+        if images.len() < 2 {
+            return;
+        }
+        let look = |(name, platform): &(String, Platform)| Ok(self.look(name, platform));
+        if let Ok(bases) = self.job.each(AT_ONCE, images, look) {
+            let known = images.iter().map(|(name, platform)| (name.clone(), platform.to_string()));
+            self.found.extend(known.zip(bases));
+        }
     }
 
     /// The image of an OCI layout: a directory or archive, with `:tag` or `@digest` behind it where it holds several.
@@ -91,7 +103,10 @@ impl<'a> Bases<'a> {
         Images { store: self.job.store, registry: self.registry, docker_host: None, platform, events: self.job.events }
     }
 
-    fn look(&self, name: &str, reference: &Reference, platform: &Platform) -> Result<Base, BuildError> {
+    fn look(&self, name: &str, platform: &Platform) -> Result<Base, BuildError> {
+        let reference = &Reference::parse(name).map_err(|error| {
+            BuildError::with_hint(error.to_string(), error.hint()).context(format!("`{name}` names no image"))
+        })?;
         if let Some(image) = self.in_store(reference, platform)? {
             let digest = image.descriptor().digest;
             return Ok(Base { image, digest, name: name.to_owned(), origin: None });

@@ -95,7 +95,7 @@ impl Lowering<'_> {
     }
 
     /// What `--build-context` gives in place of a name, however much of it was written.
-    fn named(&self, name: &str) -> Option<&Substitute> {
+    pub(super) fn named(&self, name: &str) -> Option<&Substitute> {
         let named = &self.request.named;
         let exact = named.get(name).or_else(|| named.get(&name.to_lowercase()));
         exact.or_else(|| {

@@ -1,13 +1,14 @@
 //! Stages and instructions → steps of the graph and the config of an image.
 //!
-//! 1. [`Lowering::target`] lowers a stage. The stages that it stands on or copies from are lowered when they are named; those that nobody
-//!    names never are.
+//! 1. [`Lowering::target`] lowers a stage, when all its images that can be [foreseen](self::foresee) were asked for at once. The stages
+//!    that it stands on or copies from are lowered when they are named; those that nobody names never are.
 //! 2. `FROM` ([`from`](self::from)) finds what the stage begins with and follows the triggers of its image.
 //! 3. Each instruction changes the [`StageState`]: [`metadata`] those that change the config, [`run`] and [`transfer`] (`COPY`, `ADD`)
 //!    those that add a step.
 //!
 //! What each step is made of is noted in a [`StepNote`], for reports and for whoever asks why it ran.
 
+mod foresee;
 mod from;
 mod metadata;
 mod run;
@@ -134,6 +135,7 @@ impl<'a> Lowering<'a> {
     /// Lowers the stage that the build is for, and all that it needs.
     pub fn target(&mut self) -> Result<Arc<StageState>, BuildError> {
         let index = super::stages::target(&self.request.source, self.request.target.as_deref())?;
+        self.bases.find_all(&self.images_of(index));
         self.stage(index)
     }
 
