@@ -8,6 +8,7 @@
 //! All is as a build with the configured `--build-arg`s would have it, and no other flags; what only flags or the base image tell is `None`.
 
 mod cache;
+mod demand;
 mod edit;
 mod image;
 mod origin;
@@ -21,6 +22,7 @@ mod transfer;
 pub mod variables;
 
 pub use cache::{CacheMount, covers};
+pub use demand::{Demand, Demands};
 pub use edit::remove_line;
 pub use image::{BaseImage, Flavour, Python, System};
 pub use inherited::Inherited;
@@ -28,7 +30,7 @@ pub use layout::{At, Destination, Install, Layout, OsPackage, Shipped, Venv, is_
 pub use scope::{PLATFORM_ARGUMENTS, Scope, Variable, VariableKind};
 pub use setting::is_root;
 pub use step::{Scripts, ShellText, Step};
-pub use transfer::{Brought, Origin, below};
+pub use transfer::{Brought, CopySource, below};
 
 use crate::catalog::Catalog;
 use crate::config::Config;
