@@ -1,7 +1,7 @@
 //! Where to cut and where to put when a list is edited.
 
 use crate::command::Command;
-use crate::syntax::{ConnectorKind, Heredoc, Node};
+use crate::syntax::{ConnectorKind, Node};
 use std::ops::Range;
 
 /// Where another command can be put.
@@ -39,7 +39,7 @@ impl Command<'_> {
                     _ => start..here.end,
                 },
                 (Newline | Background, Some(_)) => here.start..right?.range.end,
-                (Newline, None) => left.range.start..here.end,
+                (Newline, None) => here,
                 (Background, None) => left.range.end..here.end,
             },
             (_, _, Some(right), Some(after)) => match right.kind {
@@ -49,8 +49,17 @@ impl Command<'_> {
             },
             _ => return None,
         };
+        // The body of another's heredoc must stay where it is.
+        let bodies = self.script.heredocs().len();
+        let own: Vec<_> = self.heredocs().map(|heredoc| heredoc.range.clone()).collect();
+        let within = |body: &Range<usize>| body.start < cut.end && cut.start < body.end;
+        if bodies > own.len()
+            && self.script.heredocs().iter().any(|heredoc| within(&heredoc.range) && !own.contains(&heredoc.range))
+        {
+            return None;
+        }
         let mut cuts = vec![cut];
-        for body in self.heredocs().map(|heredoc: &Heredoc| heredoc.range.clone()) {
+        for body in own {
             match cuts.last_mut() {
                 Some(last) if body.start <= last.end => last.end = last.end.max(body.end),
                 _ => cuts.push(body),
@@ -67,8 +76,7 @@ impl Command<'_> {
         let after = self.connector_after().map(|connector| connector.kind);
         let separate = matches!(after, Some(ConnectorKind::Semicolon | ConnectorKind::Newline))
             || after.is_none() && matches!(before, Some(ConnectorKind::Semicolon | ConnectorKind::Newline));
-        let connector =
-            if separate && !joined(before) { ConnectorKind::Semicolon } else { ConnectorKind::And };
+        let connector = if separate && !joined(before) { ConnectorKind::Semicolon } else { ConnectorKind::And };
         Insertion { at: self.pipeline().range.end, connector }
     }
 }

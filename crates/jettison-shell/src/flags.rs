@@ -51,8 +51,11 @@ pub(crate) fn scan<'a>(words: &'a [Word], with_value: &[&str]) -> Vec<Token<'a>>
                     break;
                 }
                 if takes {
-                    let value =
-                        if rest.is_empty() { words.next().map(Argument::whole) } else { Some(Argument::tail(word, next)) };
+                    let value = if rest.is_empty() {
+                        words.next().map(Argument::whole)
+                    } else {
+                        Some(Argument::tail(word, next))
+                    };
                     tokens.push(Token::Option { name, word, value });
                     break;
                 }

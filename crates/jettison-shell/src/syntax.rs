@@ -197,7 +197,7 @@ pub struct Heredoc {
     pub quoted: bool,
     /// The body, without the line of the delimiter.
     pub body: Range<usize>,
-    /// The body and the line of the delimiter, without its line break.
+    /// The body and the line of the delimiter.
     pub range: Range<usize>,
     /// What the body is made of.
     pub parts: Vec<Part>,

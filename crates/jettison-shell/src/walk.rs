@@ -25,13 +25,7 @@ struct State {
 
 impl State {
     fn of(shell: &Shell, directory: Option<String>) -> Self {
-        Self {
-            dialect: shell.dialect,
-            errexit: shell.errexit,
-            pipefail: shell.pipefail,
-            directory,
-            pushed: Vec::new(),
-        }
+        Self { dialect: shell.dialect, errexit: shell.errexit, pipefail: shell.pipefail, directory, pushed: Vec::new() }
     }
 }
 
@@ -42,6 +36,8 @@ struct Frame<'a> {
     exit: Failure,
     /// What comes of it when the last command of the list fails.
     tail: Failure,
+    /// The same, where `set -e` did not count for what failed, as left of `&&`.
+    quiet: Failure,
     /// Does `set -e` not count?
     guarded: bool,
     conditional: bool,
@@ -79,6 +75,7 @@ impl<'a> Walk<'a> {
             Frame {
                 exit: fails,
                 tail: fails,
+                quiet: fails,
                 guarded: false,
                 conditional: false,
                 background: false,
@@ -134,18 +131,22 @@ impl<'a> Walk<'a> {
         let mut alternative = false;
         for at in items.clone() {
             let errexit = self.state.errexit && !frame.guarded;
-            let failure = match lands[at - items.start] {
+            let quiet = match lands[at - items.start] {
                 Lands::Taken => Failure::Masked(Mask::Or),
-                Lands::Stops if background => Failure::Masked(Mask::Background),
+                _ if background => Failure::Masked(Mask::Background),
                 Lands::Stops => frame.exit,
-                Lands::At(_) if background => Failure::Masked(Mask::Background),
-                Lands::At(lands) if errexit && lands == last => frame.exit,
-                Lands::At(_) if ends_list => frame.tail,
+                Lands::At(_) if ends_list => frame.quiet,
                 Lands::At(_) if errexit => Failure::Masked(Mask::AndList),
                 Lands::At(_) => Failure::Masked(Mask::Followed),
             };
+            let loud = match lands[at - items.start] {
+                Lands::At(lands) if lands == last && errexit && !background => frame.exit,
+                Lands::At(_) if ends_list && !background => frame.tail,
+                _ => quiet,
+            };
             let item = Frame {
-                tail: failure,
+                tail: loud,
+                quiet,
                 guarded: frame.guarded || at < last,
                 conditional: frame.conditional || alternative,
                 background: frame.background || background,
@@ -164,6 +165,7 @@ impl<'a> Walk<'a> {
         let pipeline = &list.items[item].pipeline;
         if pipeline.negated.is_some() {
             frame.tail = Failure::Masked(Mask::Negated);
+            frame.quiet = frame.tail;
             frame.guarded = true;
         }
         let last = pipeline.nodes.len().saturating_sub(1);
@@ -179,6 +181,7 @@ impl<'a> Walk<'a> {
             }
             if last > 0 {
                 frame.exit = frame.tail;
+                frame.quiet = frame.tail;
             }
             let first = self.found.len();
             self.node(node, (list, item, at), frame);
@@ -200,8 +203,15 @@ impl<'a> Walk<'a> {
             Node::Function(function) => {
                 let saved = self.state.clone();
                 let fails = Failure::Fails;
-                let frame =
-                    Frame { exit: fails, tail: fails, guarded: false, function: Some(&function.name), top: false, ..frame };
+                let frame = Frame {
+                    exit: fails,
+                    tail: fails,
+                    quiet: fails,
+                    guarded: false,
+                    function: Some(&function.name),
+                    top: false,
+                    ..frame
+                };
                 self.node(&function.body, place, frame);
                 self.state = saved;
             }
@@ -210,14 +220,16 @@ impl<'a> Walk<'a> {
 
     fn compound(&mut self, compound: &'a Compound, frame: Frame<'a>) {
         let directory = self.state.directory.clone();
-        let asked = Frame { tail: Failure::Masked(Mask::Condition), guarded: true, top: false, ..frame };
-        let done = Frame { conditional: true, top: false, ..frame };
-        let repeated = Frame { tail: Failure::Masked(Mask::Loop), ..done };
+        let condition = Failure::Masked(Mask::Condition);
+        let round = Failure::Masked(Mask::Loop);
+        let asked = Frame { tail: condition, quiet: condition, guarded: true, top: false, ..frame };
+        let done = Frame { tail: frame.quiet, conditional: true, top: false, ..frame };
+        let repeated = Frame { tail: round, quiet: round, ..done };
         match &compound.kind {
-            CompoundKind::Group(list) => self.list(list, frame),
+            CompoundKind::Group(list) => self.list(list, Frame { tail: frame.quiet, ..frame }),
             CompoundKind::Subshell(list) => {
                 let saved = self.state.clone();
-                self.list(list, Frame { exit: frame.tail, ..frame });
+                self.list(list, Frame { exit: frame.tail, quiet: frame.tail, ..frame });
                 self.state = saved;
             }
             CompoundKind::If { branches, otherwise } => {
@@ -298,7 +310,7 @@ impl<'a> Walk<'a> {
     fn inline(&mut self, inline: &'a Inline, frame: Frame<'a>) {
         let state = State::of(&inline.shell, self.state.directory.clone());
         let saved = std::mem::replace(&mut self.state, state);
-        self.list(&inline.list, Frame { exit: frame.tail, guarded: false, top: false, ..frame });
+        self.list(&inline.list, Frame { exit: frame.tail, quiet: frame.tail, guarded: false, top: false, ..frame });
         self.state = saved;
     }
 
@@ -335,7 +347,7 @@ impl<'a> Walk<'a> {
                         PartKind::ProcessSubstitution(_) => Failure::Masked(Mask::Substitution),
                         _ => failure,
                     };
-                    self.list(list, Frame { exit: failure, tail: failure, top: false, ..frame });
+                    self.list(list, Frame { exit: failure, tail: failure, quiet: failure, top: false, ..frame });
                     self.state = saved;
                 }
                 _ => {}

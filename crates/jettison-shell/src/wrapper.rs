@@ -22,8 +22,28 @@ const WRAPPERS: &[Wrapper] = &[
     Wrapper {
         names: &["sudo", "doas"],
         with_value: &[
-            "-u", "-g", "-h", "-p", "-C", "-D", "-R", "-T", "-U", "-r", "-t", "--user", "--group", "--host", "--prompt",
-            "--chdir", "--chroot", "--close-from", "--command-timeout", "--other-user", "--role", "--type",
+            "-u",
+            "-g",
+            "-h",
+            "-p",
+            "-C",
+            "-D",
+            "-R",
+            "-T",
+            "-U",
+            "-r",
+            "-t",
+            "--user",
+            "--group",
+            "--host",
+            "--prompt",
+            "--chdir",
+            "--chroot",
+            "--close-from",
+            "--command-timeout",
+            "--other-user",
+            "--role",
+            "--type",
         ],
         operands: 0,
         assigns: true,
@@ -75,7 +95,13 @@ const WRAPPERS: &[Wrapper] = &[
         unless: &[],
     },
     Wrapper { names: &["gosu", "su-exec", "setarch"], with_value: &[], operands: 1, assigns: false, unless: &[] },
-    Wrapper { names: &["tini", "dumb-init"], with_value: &["-p", "-e", "-r"], operands: 0, assigns: false, unless: &[] },
+    Wrapper {
+        names: &["tini", "dumb-init"],
+        with_value: &["-p", "-e", "-r"],
+        operands: 0,
+        assigns: false,
+        unless: &[],
+    },
 ];
 
 /// The name of the first word's program, without its path.
@@ -172,8 +198,22 @@ pub(crate) fn given(words: &[Word]) -> Option<Given> {
 }
 
 const XARGS_WITH_VALUE: &[&str] = &[
-    "-a", "-d", "-E", "-I", "-L", "-n", "-P", "-s", "--arg-file", "--delimiter", "--max-args", "--max-procs", "--max-lines",
-    "--max-chars", "--process-slot-var", "--replace",
+    "-a",
+    "-d",
+    "-E",
+    "-I",
+    "-L",
+    "-n",
+    "-P",
+    "-s",
+    "--arg-file",
+    "--delimiter",
+    "--max-args",
+    "--max-procs",
+    "--max-lines",
+    "--max-chars",
+    "--process-slot-var",
+    "--replace",
 ];
 
 /// The command lines among the arguments of `xargs` and `find`.

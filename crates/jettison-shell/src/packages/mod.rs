@@ -47,14 +47,20 @@ pub struct PackageOption<'a> {
 }
 
 impl<'a> PackageCall<'a> {
-    /// What the command asks of which package manager; nothing if its program is none.
+    /// What the command asks of which package manager, be it by way of `xargs`; nothing if its program is none.
     pub fn of(command: &Command<'a>) -> Option<Self> {
-        let (manager, words) = recognise(command.words)?;
+        let Some((manager, words)) = recognise(command.words) else {
+            return command.launches().iter().find(|launched| recognise(launched.words).is_some()).and_then(Self::of);
+        };
         let first = command.words.first()?;
         let last = &command.words[command.words.len() - words.len() - 1];
         let program = first.range.start..last.range.end;
         let grammar = manager.grammar();
-        let with_value: Vec<&str> = grammar.with_value.iter().copied().flatten().copied().collect();
+        let mut with_value: Vec<&str> = grammar.with_value.iter().copied().flatten().copied().collect();
+        if manager.is_conda() && words.iter().any(|word| word.plain() == Some("clean")) {
+            // There `-c`, `-f` and `-p` have no value.
+            with_value.clear();
+        }
         let mut call = Self {
             manager,
             action: Action::Other,
@@ -95,8 +101,7 @@ impl<'a> PackageCall<'a> {
         let grammar = self.manager.grammar();
         let texts: Vec<_> = given.iter().take(2).map(|word| word.literal()).collect();
         let says = |at: usize, text: &str| texts.get(at).is_some_and(|found| found.as_deref() == Some(text));
-        let found =
-            grammar.verbs.iter().find(|(words, _)| words.iter().enumerate().all(|(at, word)| says(at, word)));
+        let found = grammar.verbs.iter().find(|(words, _)| words.iter().enumerate().all(|(at, word)| says(at, word)));
         if let Some((words, action)) = found {
             self.action = *action;
             self.verb = Some(given[0].range.start..given[words.len() - 1].range.end);
@@ -180,8 +185,8 @@ fn recognise(mut words: &[Word]) -> Option<(Manager, &[Word])> {
             name => Manager::of(name)?,
         };
         let grammar = manager.grammar();
-        let runs = matches!(manager, Manager::Uv | Manager::Poetry | Manager::Pipenv | Manager::Pdm)
-            || manager.is_conda();
+        let runs =
+            matches!(manager, Manager::Uv | Manager::Poetry | Manager::Pipenv | Manager::Pdm) || manager.is_conda();
         if runs && let Some(at) = program_of_run(rest, grammar.with_value) {
             let behind = wrapper::see_through(&rest[at..]);
             let inner = &rest[at + behind..];
@@ -263,7 +268,7 @@ fn file(manager: Manager, option: &str, value: &Argument<'_>) -> Option<Operand>
     if kind == Editable {
         // `.[dev]`
         let read = Operand::new(&value.text, value.range.clone(), Notation::Python);
-        operand.extras = read.extras;
+        (operand.name, operand.extras) = (read.name, read.extras);
     }
     Some(operand)
 }

@@ -47,7 +47,9 @@ impl Operand {
         let Some(version) = &self.version else { return false };
         let exact = version.strip_prefix("===").or(version.strip_prefix("==")).or(version.strip_prefix('='));
         let exact = exact.or(version.strip_prefix('@')).or(version.strip_prefix('-')).or(version.strip_prefix(':'));
-        exact.is_some_and(|exact| !exact.is_empty() && !exact.contains(['*', ',', '^', '~', '<', '>']) && exact != "latest")
+        exact.is_some_and(|exact| {
+            !exact.is_empty() && !exact.contains(['*', ',', '^', '~', '<', '>']) && exact != "latest"
+        })
     }
 }
 
@@ -70,6 +72,9 @@ impl Operand {
             operand.kind = OperandKind::Url;
         } else if is_path(text, notation) {
             operand.kind = OperandKind::Path;
+            if notation == Notation::Python {
+                operand.take_extras();
+            }
         } else if notation == Notation::Rpm && text.starts_with('@') {
             operand.kind = OperandKind::Group;
         } else {
@@ -83,11 +88,24 @@ impl Operand {
         Self { kind, text: text.to_owned(), name, version: None, extras: Vec::new(), range }
     }
 
+    /// Takes `[…]` off the name.
+    fn take_extras(&mut self) {
+        let Some((name, extras)) = self.name.strip_suffix(']').and_then(|name| name.split_once('[')) else { return };
+        self.extras =
+            extras.split(',').map(|extra| extra.trim().to_owned()).filter(|extra| !extra.is_empty()).collect();
+        self.name = name.trim_end().to_owned();
+    }
+
     /// Sets name, extras and version.
     fn named(&mut self, text: &str, notation: Notation) {
+        // `name=1.2@edge`: the repository is no version.
+        let text = match text.split_once('@') {
+            Some((text, _)) if notation == Notation::Alpine => text,
+            _ => text,
+        };
         let at = match notation {
             Notation::Debian => text.find(['=', '/']),
-            Notation::Alpine => text.find(['=', '~', '<', '>', '@']),
+            Notation::Alpine => text.find(['=', '~', '<', '>']),
             Notation::Rpm => text.find(['=', '<', '>']).or_else(|| version_after_dash(text)),
             Notation::Python => specifier(text),
             Notation::Conda => text.find(['=', '<', '>', '!', ' ', '[']),
@@ -99,13 +117,8 @@ impl Operand {
         let version = version.trim();
         self.version = (!version.is_empty()).then(|| version.to_owned());
         self.name = name.trim().to_owned();
-        if notation == Notation::Python
-            && let Some((name, extras)) = self.name.split_once('[')
-        {
-            let extras = extras.trim_end().trim_end_matches(']');
-            self.extras =
-                extras.split(',').map(|extra| extra.trim().to_owned()).filter(|extra| !extra.is_empty()).collect();
-            self.name = name.trim_end().to_owned();
+        if notation == Notation::Python {
+            self.take_extras();
         }
         if notation == Notation::Conda
             && let Some((_, name)) = self.name.split_once("::")

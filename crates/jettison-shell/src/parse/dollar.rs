@@ -48,7 +48,9 @@ impl Parser<'_, '_> {
         let mut operator = String::new();
         // A length, or in bash a name by another name; `${#}` and `${#-}` are parameters themselves.
         let prefix = match (self.peek(), self.ahead(1)) {
-            (Some(b'#'), Some(b)) => b == b'_' || b.is_ascii_alphanumeric() || matches!(b, b'@' | b'*' | b'?' | b'$' | b'!'),
+            (Some(b'#'), Some(b)) => {
+                b == b'_' || b.is_ascii_alphanumeric() || matches!(b, b'@' | b'*' | b'?' | b'$' | b'!')
+            }
             (Some(b'!'), Some(b)) => self.bash() && (b == b'_' || b.is_ascii_alphanumeric()),
             _ => false,
         };
@@ -76,8 +78,8 @@ impl Parser<'_, '_> {
         }
         let name = self.text[at..self.at].to_owned();
         const OPERATORS: &[&str] = &[
-            ":-", ":=", ":?", ":+", "##", "%%", "//", "/#", "/%", "^^", ",,", "-", "=", "?", "+", "#", "%", "/", "^", ",",
-            "@", ":",
+            ":-", ":=", ":?", ":+", "##", "%%", "//", "/#", "/%", "^^", ",,", "-", "=", "?", "+", "#", "%", "/", "^",
+            ",", "@", ":",
         ];
         if name.is_empty() {
             self.error(ParseErrorKind::Missing("the name of a variable"), self.at..self.at);

@@ -37,14 +37,13 @@ impl Parser<'_, '_> {
                 let length = rest.iter().position(|&b| b == b'\n');
                 let mut text = &rest[..length.unwrap_or(rest.len())];
                 text = text.strip_suffix(b"\r").unwrap_or(text);
-                let width = text.len();
                 if pending.tabs {
                     let tabs = text.iter().take_while(|&&b| b == b'\t').count();
                     text = &text[tabs..];
                 }
                 if text == delimiter.as_bytes() {
                     self.at = length.map_or(self.end, |length| line + length + 1);
-                    break (start..line, line + width);
+                    break (start..line, self.at);
                 }
                 line = length.map_or(self.end, |length| line + length + 1);
                 self.at = line;

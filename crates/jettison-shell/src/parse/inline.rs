@@ -16,8 +16,9 @@ struct Pieces<'p> {
 }
 
 impl Pieces<'_> {
-    fn add(&mut self, range: Range<usize>) {
-        self.places.extend(self.text.len(), self.places_of, range.clone());
+    /// Goes on with what is at `range`, whose first character may have been escaped.
+    fn add(&mut self, range: Range<usize>, escaped: bool) {
+        self.places.extend(self.text.len(), self.places_of, range.clone(), escaped);
         self.text.push_str(&self.of[range]);
     }
 }
@@ -39,16 +40,18 @@ impl Parser<'_, '_> {
         let bytes = self.text.as_bytes();
         let mut pieces = self.pieces(range.start);
         let mut from = range.start;
+        let mut escaped = false;
         let mut at = range.start;
         while at < range.end {
             if bytes[at] == b'\\' && at + 1 < range.end && special.contains(&bytes[at + 1]) {
-                pieces.add(from..at);
+                pieces.add(from..at, escaped);
+                escaped = true;
                 from = at + 1;
                 at += 1;
             }
             at += 1;
         }
-        pieces.add(from.min(range.end)..range.end);
+        pieces.add(from..range.end, escaped);
         (pieces.text, pieces.places)
     }
 
@@ -69,7 +72,7 @@ impl Parser<'_, '_> {
             match bytes[at] {
                 b'\'' if !quoted => {
                     let end = bytes[at + 1..].iter().position(|&b| b == b'\'')? + at + 1;
-                    pieces.add(at + 1..end);
+                    pieces.add(at + 1..end, false);
                     at = end + 1;
                 }
                 b'"' => {
@@ -79,18 +82,18 @@ impl Parser<'_, '_> {
                 b'\\' if next == Some(b'\n') => at += 2,
                 b'\\' if !quoted || matches!(next, Some(b'$' | b'`' | b'"' | b'\\')) => {
                     let end = at + 1 + self.text[at + 1..range.end].chars().next().map_or(0, char::len_utf8);
-                    pieces.add(at + 1..end);
+                    pieces.add(at + 1..end, true);
                     at = end;
                 }
                 b'$' if next == Some(b'\'') && !quoted && self.bash() => return None,
                 b'$' if next == Some(b'(') => {
                     let end = substitution_end(bytes, at + 2);
-                    pieces.add(at..end);
+                    pieces.add(at..end, false);
                     at = end;
                 }
                 _ => {
                     let end = at + self.text[at..range.end].chars().next().map_or(1, char::len_utf8);
-                    pieces.add(at..end);
+                    pieces.add(at..end, false);
                     at = end;
                 }
             }

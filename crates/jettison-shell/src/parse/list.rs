@@ -42,38 +42,36 @@ impl<'t> Parser<'t, '_> {
     pub fn list(&mut self, closers: Closers) -> List {
         self.expected.push(closers);
         let mut items: Vec<Item> = Vec::new();
+        // Is the last item followed by no connector and nothing else that was reported?
+        let mut unjoined = false;
         loop {
             self.skip_lines();
             if self.peek().is_none() {
                 break;
             }
+            let start = self.at;
+            let width = self.text[start..].chars().next().map_or(0, char::len_utf8);
             if let Some((closer, width)) = self.closer() {
                 if self.is_expected(closer) {
                     break;
                 }
                 self.unexpected(width);
-                continue;
-            }
-            match self.pipeline() {
-                Some(pipeline) => {
-                    let connector = self.connector();
-                    let none = connector.is_none();
-                    items.push(Item { pipeline, connector });
-                    if none {
-                        self.skip_blanks();
-                        if self.peek().is_some() && self.closer().is_none() {
-                            // What comes is taken for a command of its own.
-                            let at = self.at;
-                            let width = self.text[at..].chars().next().map_or(0, char::len_utf8);
-                            self.error(ParseErrorKind::Unexpected(self.text[at..at + width].to_owned()), at..at + width);
-                        }
-                    }
+                self.connector();
+                unjoined = false;
+            } else if let Some(pipeline) = self.pipeline() {
+                if unjoined {
+                    // What comes is taken for a command of its own.
+                    let text = self.text[start..start + width].to_owned();
+                    self.error(ParseErrorKind::Unexpected(text), start..start + width);
                 }
-                None => {
-                    let doubled = self.starts_with("&&") || self.starts_with("||");
-                    let width = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
-                    self.unexpected(if doubled { 2 } else { width });
-                }
+                let connector = self.connector();
+                unjoined = connector.is_none();
+                items.push(Item { pipeline, connector });
+            } else {
+                let doubled = self.starts_with("&&") || self.starts_with("||");
+                let width = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
+                self.unexpected(if doubled { 2 } else { width });
+                unjoined = false;
             }
         }
         self.expected.pop();

@@ -227,7 +227,8 @@ impl Parser<'_, '_> {
 /// Is this `name=` an argument of a builtin that declares variables?
 fn declares(simple: &Simple, word: &Word) -> bool {
     word.text().ends_with('=')
-        && simple.words.first().is_some_and(|first| {
-            matches!(first.plain(), Some("declare" | "local" | "typeset" | "export" | "readonly"))
-        })
+        && simple
+            .words
+            .first()
+            .is_some_and(|first| matches!(first.plain(), Some("declare" | "local" | "typeset" | "export" | "readonly")))
 }
