@@ -19,6 +19,7 @@ pub mod context;
 pub mod examples;
 pub mod finding;
 mod fix;
+pub mod init;
 mod lint;
 pub mod model;
 pub mod output;
