@@ -22,6 +22,8 @@ pub struct Part {
     pub text: String,
     /// Where it is written, its quotes too.
     pub range: Range<usize>,
+    /// Where the text begins in the script if it is written there as it is.
+    pub(crate) verbatim: Option<usize>,
 }
 
 /// The kinds of pieces.
@@ -128,17 +130,10 @@ impl Word {
         for part in &self.parts {
             let after = before + part.text.len();
             if offset < after || (end && offset == after) {
-                let open = match part.kind {
-                    PartKind::SingleQuoted | PartKind::DoubleQuoted(_) => 1,
-                    PartKind::Literal | PartKind::Glob | PartKind::Tilde => 0,
-                    _ => usize::MAX,
-                };
-                return if open != usize::MAX && part.text.len() + 2 * open == part.range.len() {
-                    part.range.start + open + (offset - before)
-                } else if end {
-                    part.range.end
-                } else {
-                    part.range.start
+                return match part.verbatim {
+                    Some(start) => start + (offset - before),
+                    None if end => part.range.end,
+                    None => part.range.start,
                 };
             }
             before = after;

@@ -6,7 +6,7 @@ use super::words::Mode;
 use crate::error::ParseErrorKind;
 use crate::shell::Dialect;
 use crate::syntax::{Arm, Branch, Compound, CompoundKind, Function, List, Node};
-use crate::word::{Part, PartKind, Word};
+use crate::word::{PartKind, Word};
 
 impl Parser<'_, '_> {
     pub fn bash(&self) -> bool {
@@ -229,9 +229,9 @@ impl Parser<'_, '_> {
             }
             let at = self.at;
             self.at += if self.starts_with("&&") || self.starts_with("||") { 2 } else { 1 };
-            let text = self.text[at..self.at].to_owned();
-            let range = self.since(at);
-            words.push(Word { parts: vec![Part { kind: PartKind::Literal, text, range: range.clone() }], range });
+            let part = self.part(PartKind::Literal, &self.text[at..self.at], at);
+            let range = part.range.clone();
+            words.push(Word { parts: vec![part], range });
         }
         CompoundKind::Test(words)
     }

@@ -61,8 +61,7 @@ impl Parser<'_, '_> {
     }
 
     fn verbatim(&self, body: Range<usize>) -> Vec<Part> {
-        let text = self.text[body.clone()].to_owned();
-        vec![Part { kind: PartKind::Literal, text, range: self.range(body) }]
+        vec![self.part_at(PartKind::Literal, self.text[body.clone()].to_owned(), body)]
     }
 
     fn document(&mut self, body: Range<usize>) -> Vec<Part> {

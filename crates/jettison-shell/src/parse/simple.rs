@@ -5,7 +5,7 @@ use super::heredoc::Pending;
 use super::words::Mode;
 use crate::error::ParseErrorKind;
 use crate::syntax::{Assignment, Heredoc, HeredocId, Node, Operator, Redirection, Simple};
-use crate::word::{Part, PartKind, Word};
+use crate::word::{PartKind, Word};
 use crate::wrapper::{self, Given};
 use std::ops::Range;
 
@@ -146,8 +146,7 @@ impl Parser<'_, '_> {
         let start = self.at;
         let elements = self.elements();
         if elements.is_empty() {
-            let text = self.text[start..self.at].to_owned();
-            word.parts.push(Part { kind: PartKind::Literal, text, range: self.since(start) });
+            word.parts.push(self.part(PartKind::Literal, &self.text[start..self.at], start));
         }
         word.parts.extend(elements.into_iter().flat_map(|element| element.parts));
         word.range.end = self.since(start).end;

@@ -3,6 +3,7 @@
 use super::Parser;
 use super::list::Closers;
 use crate::word::{Part, PartKind, Word};
+use std::ops::Range;
 
 /// Where parts are read, which decides what ends them and what is special in them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +48,22 @@ impl<'t> Parser<'t, '_> {
         (end > 0 && (!quoted || joined)).then_some(&rest[..end])
     }
 
+    /// The part from `start` to here.
     pub fn part(&self, kind: PartKind, text: impl Into<String>, start: usize) -> Part {
-        Part { kind, text: text.into(), range: self.since(start) }
+        self.part_at(kind, text.into(), start..self.at)
+    }
+
+    pub fn part_at(&self, kind: PartKind, text: String, at: Range<usize>) -> Part {
+        let quotes = match &kind {
+            PartKind::DoubleQuoted(_) if self.text[at.clone()].starts_with('$') => 2,
+            PartKind::SingleQuoted | PartKind::DoubleQuoted(_) => 1,
+            _ => 0,
+        };
+        let width = at.len();
+        let written = self.text.get(at.start + quotes..at.end).is_some_and(|written| written.starts_with(&text));
+        let range = self.range(at);
+        let verbatim = (written && range.len() == width).then_some(range.start + quotes);
+        Part { verbatim, kind, text, range }
     }
 
     /// Parts up to what ends them, which is left.
@@ -97,8 +112,7 @@ impl<'t> Parser<'t, '_> {
 
     fn flush(&self, parts: &mut Vec<Part>, start: usize, end: usize) {
         if start < end {
-            let text = self.text[start..end].to_owned();
-            parts.push(Part { kind: PartKind::Literal, text, range: self.range(start..end) });
+            parts.push(self.part_at(PartKind::Literal, self.text[start..end].to_owned(), start..end));
         }
     }
 
