@@ -1,7 +1,7 @@
 //! Flags and verbs: what the command line can say, and who does it.
 //!
 //! 1. [`run`] parses.
-//! 2. [`Session::new`] opens what all verbs share.
+//! 2. [`Session::new`] opens what most verbs share.
 //! 3. The verb's own file under [`commands`](crate::commands) works.
 //! 4. An error is shown with its hint and becomes an [`Exit`].
 
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jettison_build::BuildError;
 
-use crate::commands::{build, cache, copy, images, pull, push, rmi, run};
+use crate::commands::{build, cache, copy, images, lint, pull, push, rmi, run};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::ui::{Colour, ProgressMode, Ui};
@@ -39,8 +39,9 @@ Examples:
   jettison run .                            run what was built
   jettison build -t ghcr.io/me/app --push   build and push
   jettison copy store:app oci:layout:app    copy an image to another place
+  jettison lint --fix                       mend the Dockerfiles below this directory
 
-Exit codes: 0 done, 2 failed, 75 failed and worth trying again.";
+Exit codes: 0 done, 1 findings, 2 failed, 75 failed and worth trying again.";
 
 /// What every verb understands.
 #[derive(Debug, Args)]
@@ -83,6 +84,7 @@ fn mirror(text: &str) -> Result<(String, String), String> {
 pub enum Verb {
     Build(Box<build::BuildArgs>),
     Run(Box<run::RunArgs>),
+    Lint(Box<lint::LintArgs>),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Copy(copy::CopyArgs),
@@ -103,12 +105,7 @@ pub fn run() -> Exit {
     };
     let mode = if cli.global.quiet { ProgressMode::Quiet } else { cli.global.progress };
     let ui = Ui::new(mode, cli.global.color);
-    let done = Session::new(&cli.global, &ui).and_then(|session| {
-        let done = dispatch(cli.verb, &session);
-        session.settle();
-        done
-    });
-    match done {
+    match dispatch(cli.verb, &cli.global, &ui) {
         Ok(exit) => exit,
         Err(error) => {
             ui.error(&error.to_string(), error.hint_text());
@@ -117,17 +114,31 @@ pub fn run() -> Exit {
     }
 }
 
-fn dispatch(verb: Verb, session: &Session<'_>) -> Result<Exit, BuildError> {
+fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Exit, BuildError> {
     match verb {
-        Verb::Build(args) => build::run(&args, session),
-        Verb::Run(args) => run::run(*args, session),
-        Verb::Push(args) => push::run(&args, session),
-        Verb::Pull(args) => pull::run(&args, session),
-        Verb::Copy(args) => copy::run(&args, session),
-        Verb::Images(args) => images::run(&args, session),
-        Verb::Rmi(args) => rmi::run(&args, session),
-        Verb::Cache(args) => cache::run(&args, session),
+        Verb::Build(args) => in_session(global, ui, |session| build::run(&args, session)),
+        Verb::Run(args) => in_session(global, ui, |session| run::run(*args, session)),
+        Verb::Push(args) => in_session(global, ui, |session| push::run(&args, session)),
+        Verb::Pull(args) => in_session(global, ui, |session| pull::run(&args, session)),
+        Verb::Copy(args) => in_session(global, ui, |session| copy::run(&args, session)),
+        Verb::Images(args) => in_session(global, ui, |session| images::run(&args, session)),
+        Verb::Rmi(args) => in_session(global, ui, |session| rmi::run(&args, session)),
+        Verb::Cache(args) => in_session(global, ui, |session| cache::run(&args, session)),
+        // It needs no store, and a network only sometimes: it begins at once.
+        Verb::Lint(args) => lint::run(&args, global, ui),
     }
+}
+
+/// Works with what verbs share, and sees to it that what was kept in the store is kept.
+fn in_session(
+    global: &Global,
+    ui: &Ui,
+    work: impl FnOnce(&Session<'_>) -> Result<Exit, BuildError>,
+) -> Result<Exit, BuildError> {
+    let session = Session::new(global, ui)?;
+    let done = work(&session);
+    session.settle();
+    done
 }
 
 /// Writes a result to standard output. That nobody reads it any more is no error.

@@ -5,6 +5,7 @@ pub mod cache;
 pub mod copy;
 pub mod dockerfile;
 pub mod images;
+pub mod lint;
 pub mod pull;
 pub mod push;
 pub mod rmi;

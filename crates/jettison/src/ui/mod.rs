@@ -53,6 +53,17 @@ pub enum Colour {
     Never,
 }
 
+impl Colour {
+    /// Whether to use colours on a stream, which is a terminal or is not.
+    pub fn is_wanted(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => terminal && !environment::no_color(),
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
 /// The eyes of the user.
 pub struct Ui {
     mode: Shown,
@@ -86,11 +97,7 @@ impl Ui {
             ProgressMode::Plain | ProgressMode::Tty => Shown::Plain,
             ProgressMode::RawJson => Shown::RawJson(RawJson::default()),
         };
-        let colour = match colour {
-            Colour::Auto => terminal && !environment::no_color(),
-            Colour::Always => true,
-            Colour::Never => false,
-        };
+        let colour = colour.is_wanted(terminal);
         Self { mode, colour, quiet, running: Mutex::default() }
     }
 
