@@ -28,10 +28,8 @@ pub struct Config {
 /// What the value of a label is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LabelType {
-    /// Anything.
-    Text,
     /// Anything but nothing.
-    NonEmpty,
+    Text,
     /// An absolute URL.
     Url,
     /// A date and time of RFC 3339.
@@ -51,9 +49,7 @@ impl LabelType {
     pub fn parse(word: &str) -> Option<Self> {
         let named = [
             ("text", Self::Text),
-            ("rawtext", Self::Text),
-            ("", Self::Text),
-            ("nonempty", Self::NonEmpty),
+            ("nonempty", Self::Text),
             ("url", Self::Url),
             ("rfc3339", Self::Rfc3339),
             ("spdx", Self::Spdx),

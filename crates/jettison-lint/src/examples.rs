@@ -3,7 +3,7 @@
 //! A fenced block whose information string is `dockerfile bad lines=3,5` shows a Dockerfile in which the rule finds faults that begin
 //! in these lines, and no others; without `lines` it finds some. `dockerfile good` shows one in which it finds none. `dockerfile fixed` (or
 //! `dockerfile fixed unsafe`) shows what the fixes of the rule make of the block `bad` before it. `text file=requirements.txt` is a file of
-//! the context of the Dockerfiles that follow it, up to the next heading; `.dockerignore fixed`, with a `file=`, is what a fix makes of one.
+//! the context of the Dockerfiles that follow it, up to the next heading; `toml configuration` is their configuration; `.dockerignore fixed`, with a `file=`, is what a fix makes of one.
 
 /// A fenced block of a documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum BlockKind<'d> {
         /// Whether it is what the fixes make of it.
         fixed: bool,
     },
+    /// The configuration of the Dockerfiles that follow, as `jettison.toml` has it.
+    Configuration,
     /// The files before it belong to none of the Dockerfiles that follow.
     Heading,
     /// Something else, for people alone.
@@ -73,6 +75,7 @@ fn kind(information: &str) -> BlockKind<'_> {
             let lines = value("lines=").unwrap_or_default();
             BlockKind::Bad(lines.split(',').filter_map(|line| line.parse().ok()).collect())
         }
+        ["toml", "configuration"] => BlockKind::Configuration,
         ["dockerfile", "good", ..] => BlockKind::Good,
         ["dockerfile", "fixed", ..] => BlockKind::Fixed { unsafe_: words.contains(&"unsafe") },
         _ => BlockKind::Other,

@@ -1,15 +1,48 @@
 use super::*;
 use crate::model::{Scripts, Subject};
-use crate::{Config, Context, Fixable, Place, Rule, Safety, lint, mend, rules};
+use crate::catalog::{Catalog, ShellcheckNote, ShellcheckScript};
+use crate::settings::{Home, Settings};
+use crate::{Config, Context, Fixable, Place, Rule, Safety, Severity, lint, mend, rules};
 use jettison_dockerfile::Dockerfile;
+use jettison_oci::reference::Reference;
+use jettison_python::NormalizedName;
 use jettison_tree::TreePath;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-/// The lines in which `rule` finds something.
-fn lines(rule: &'static Rule, text: &str, context: &Context) -> BTreeSet<usize> {
+/// What the world outside says in the examples.
+struct World;
+
+impl Catalog for World {
+    fn digest(&self, _: &Reference) -> Option<String> {
+        None
+    }
+
+    fn has_musl_wheel(&self, _: &NormalizedName, _: &str) -> Option<bool> {
+        None
+    }
+
+    /// As ShellCheck would: a variable behind `echo` wants quotes.
+    fn shellcheck(&self, scripts: &[ShellcheckScript<'_>]) -> Option<Vec<Vec<ShellcheckNote>>> {
+        let note = |script: &ShellcheckScript<'_>| {
+            let start = script.text.find("echo $")? + "echo ".len();
+            let end = script.text[start..].find([' ', '\n']).map_or(script.text.len(), |length| start + length);
+            Some(ShellcheckNote {
+                code: 2086,
+                severity: Severity::Info,
+                message: "Double quote to prevent globbing and word splitting.".to_owned(),
+                range: start..end,
+                replacements: vec![(start..start, "\"".to_owned()), (end..end, "\"".to_owned())],
+            })
+        };
+        Some(scripts.iter().map(|script| note(script).into_iter().collect()).collect())
+    }
+}
+
+/// The lines in which a rule finds something.
+fn lines(text: &str, context: &Context, config: &Config) -> BTreeSet<usize> {
     let file = Dockerfile::parse(text);
-    let found = lint(&file, context, &(), &Config::only(rule));
+    let found = lint(&file, context, &World, config);
     let line = |place: &Place| match place {
         Place::Dockerfile(span) => file.position(span.start).line,
         Place::Context { line, .. } => line.unwrap_or(1),
@@ -23,6 +56,7 @@ fn examples_show_what_they_say() {
     for rule in rules::all() {
         let mut files: BTreeSet<&str> = BTreeSet::new();
         let mut bad: Option<&str> = None;
+        let mut config = Config::only(rule);
         let mut mended_files = BTreeMap::new();
         let mut seen = (0, 0, 0);
         let dir = tempfile::tempdir().unwrap();
@@ -30,7 +64,12 @@ fn examples_show_what_they_say() {
             let context = if files.is_empty() { Context::none() } else { Context::directory(dir.path(), None) };
             let mut fault = |what: String| faults.push(format!("{} {}: {what}\n{}", rule.code, rule.name, block.text));
             match block.kind {
+                BlockKind::Configuration => {
+                    let settings = Settings::from_toml(block.text, Home::Jettison).unwrap().unwrap();
+                    config = Config { select: Config::only(rule).select, ..settings.config };
+                }
                 BlockKind::Heading => {
+                    config = Config::only(rule);
                     files.iter().for_each(|path| fs::remove_file(dir.path().join(path)).unwrap());
                     files.clear();
                 }
@@ -48,14 +87,14 @@ fn examples_show_what_they_say() {
                 BlockKind::Bad(expected) => {
                     seen.0 += 1;
                     bad = Some(block.text);
-                    let found = lines(rule, block.text, &context);
+                    let found = lines(block.text, &context, &config);
                     if found.is_empty() || !expected.is_empty() && found != expected.iter().copied().collect() {
                         fault(format!("is bad in lines {expected:?}, found in {found:?}"));
                     }
                 }
                 BlockKind::Good => {
                     seen.1 += 1;
-                    let found = lines(rule, block.text, &context);
+                    let found = lines(block.text, &context, &config);
                     if !found.is_empty() {
                         fault(format!("is good, but the rule finds something in {found:?}"));
                     }
@@ -63,7 +102,7 @@ fn examples_show_what_they_say() {
                 BlockKind::Fixed { unsafe_ } => {
                     seen.2 += 1;
                     let safety = if unsafe_ { Safety::Unsafe } else { Safety::Safe };
-                    let mended = mend(bad.unwrap(), &context, &(), &Config::only(rule), safety);
+                    let mended = mend(bad.unwrap(), &context, &World, &config, safety);
                     if mended.text != block.text {
                         fault(format!("the fix made:\n{}", mended.text));
                     }
@@ -71,7 +110,7 @@ fn examples_show_what_they_say() {
                         fault("a fix is left that was not made".to_owned());
                     }
                     let again =
-                        mend(&mended.text, &context.with(mended.files.clone()), &(), &Config::only(rule), safety);
+                        mend(&mended.text, &context.with(mended.files.clone()), &World, &config, safety);
                     if again.text != mended.text || !again.done.is_empty() {
                         fault(format!("mended again:\n{}", again.text));
                     }

@@ -1,5 +1,5 @@
 use crate::finding::{Findings, Fix};
-use crate::model::{ShellText, Step, Subject, join};
+use crate::model::{ShellText, Step, Subject};
 use crate::rule::{Family, Fixable, Rule, Severity};
 use jettison_dockerfile::{Edit, Span};
 use jettison_shell::Command;
@@ -62,8 +62,9 @@ directory, `WORKDIR` is written above it. Other places are left to you.
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (stage, step, shell) in subject.runs() {
         for command in step.commands.iter().filter(|command| command.is("cd") && command.is_top_level()) {
-            let rest = stage.steps.iter().skip_while(|other| other.instruction.span.start <= step.instruction.span.start);
-            let fix = fix(subject, step, shell, command, rest);
+            let rest =
+                stage.steps.iter().skip_while(|other| other.instruction.span.start <= step.instruction.span.start);
+            let fix = fix(step, shell, command, rest);
             let finding = findings.report(shell.span(command.range()), "`cd` is in force for this `RUN` alone");
             finding.help("write `WORKDIR` above it");
             finding.fix = fix;
@@ -72,14 +73,14 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
 }
 
 fn fix<'s, 'a: 's>(
-    subject: &Subject<'_>,
     step: &Step<'_>,
     shell: &ShellText,
     command: &Command<'_>,
     mut rest: impl Iterator<Item = &'s Step<'a>>,
 ) -> Option<Fix> {
     let [target] = command.operands(&[])[..] else { return None };
-    let target = target.literal().filter(|path| path.starts_with('/') && !path.contains([' ', '$', '\\', '"', '\'']))?;
+    let target =
+        target.literal().filter(|path| path.starts_with('/') && !path.contains([' ', '$', '\\', '"', '\'']))?;
     let alone = command.index() == 0 && shell.text.len() == step.run()?.command.shell_text().len() && !shell.is_exec;
     let once = step.commands.iter().filter(|command| command.is("cd")).count() == 1;
     // Whoever stands on this stage would start there.
@@ -88,7 +89,7 @@ fn fix<'s, 'a: 's>(
         "RUN" | "CMD" | "ENTRYPOINT" | "COPY" | "ADD" | "ONBUILD" | "HEALTHCHECK" => Some(false),
         _ => None,
     });
-    let same = step.workdir.as_deref() == join(None, &target).as_deref();
+    let same = step.workdir.as_deref() == Some(&*target);
     if !alone || !once || step.instruction.heredocs.first().is_some() || !(same || ends_absolute == Some(true)) {
         return None;
     }
@@ -99,7 +100,6 @@ fn fix<'s, 'a: 's>(
     if !same {
         edits.push(Edit::insert(start, format!("WORKDIR {target}\n")));
     }
-    let _ = subject;
     Some(Fix::safe(format!("write `WORKDIR {target}`"), edits))
 }
 

@@ -1,6 +1,7 @@
 use crate::finding::Findings;
 use crate::model::Subject;
 use crate::rule::{Family, Fixable, Rule, Severity};
+use jettison_dockerfile::instruction::MountKind;
 use jettison_shell::{Command, PackageCall};
 
 pub(super) static RULE: Rule = Rule {
@@ -46,8 +47,7 @@ None: the command can go, or belongs into the start of the container.
 };
 
 /// What leaves nothing behind in a layer.
-const COMMANDS: [&str; 10] =
-    ["free", "ifconfig", "kill", "mount", "ps", "service", "shutdown", "ssh", "top", "vim"];
+const COMMANDS: [&str; 10] = ["free", "ifconfig", "kill", "mount", "ps", "service", "shutdown", "ssh", "top", "vim"];
 
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (_, step, shell) in subject.runs() {
@@ -58,7 +58,7 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
                 // The service is used by what follows it; a process that the step began is ended by it.
                 "service" => step.commands.iter().any(|other| is_other(other) && PackageCall::of(other).is_none()),
                 "kill" => step.commands.iter().any(|other| other.is_background() || other.is("service")),
-                "ssh" => step.mounts().iter().any(|mount| mount.is_ssh()) || command.has_flag(&["-V"]),
+                "ssh" => step.mounts().iter().any(|mount| mount.kind == MountKind::Ssh) || command.has_flag(&["-V"]),
                 "mount" | "ps" | "free" => command.is_piped() || command.is_conditional(),
                 _ => command.has_flag(&["--version"]),
             };
