@@ -7,4 +7,5 @@ mod generate;
 mod grammar;
 mod invariants;
 mod managers;
+mod scripts;
 mod views;

@@ -1,0 +1,1 @@
+apt-get update && apt-get install -y     libpq-dev gcc     && rm -rf /var/lib/apt/lists/*

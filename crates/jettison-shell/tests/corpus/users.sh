@@ -1,0 +1,1 @@
+groupadd --gid 1001 appgroup &&     useradd --uid 1001 --gid appgroup --shell /bin/bash --create-home appuser
