@@ -61,7 +61,7 @@ directory, `WORKDIR` is written above it. Other places are left to you.
 
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (stage, step, shell) in subject.runs() {
-        for command in step.commands.iter().filter(|command| command.is("cd") && command.is_top_level()) {
+        for command in step.commands.iter().filter(|command| command.is("cd") && std::ptr::eq(command.list(), &shell.script.list)) {
             let rest =
                 stage.steps.iter().skip_while(|other| other.instruction.span.start <= step.instruction.span.start);
             let fix = fix(step, shell, command, rest);

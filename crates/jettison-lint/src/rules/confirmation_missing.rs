@@ -24,7 +24,7 @@ answer in a build, so they give up and the step fails.
 
 ## Example
 
-```dockerfile bad lines=2,3
+```dockerfile bad lines=2,4
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install --no-install-recommends gcc
 RUN apt-get install -qy make && \

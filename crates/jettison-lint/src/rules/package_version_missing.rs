@@ -23,7 +23,7 @@ digest and a snapshot of the archive hold all packages at once; where you pin pa
 
 ## Example
 
-```dockerfile bad lines=2,3
+```dockerfile bad lines=2,4
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y curl=7.88.1-10+deb12u12 jq
 RUN apt-get install -y \

@@ -22,7 +22,7 @@ All values of one `ENV` are expanded before any of them is set. `ENV HOME_DIR=/s
 
 ## Example
 
-```dockerfile bad lines=2,3
+```dockerfile bad lines=3
 FROM python:3.12-slim
 ENV VIRTUAL_ENV=/opt/venv \
     PATH=$VIRTUAL_ENV/bin:$PATH
