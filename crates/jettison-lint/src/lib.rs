@@ -29,6 +29,7 @@ mod rule;
 pub mod rules;
 pub mod settings;
 pub mod suppress;
+pub mod tables;
 
 pub use baseline::Baseline;
 pub use catalog::{Catalog, ShellcheckNote, ShellcheckScript};

@@ -9,13 +9,13 @@
 //!
 //! [`Subject::ships`](super::Subject::ships) follows what installers brought through the copies to the image.
 
-use super::transfer::{Brought, CopySource, below};
 use super::setting::is_root;
+use super::transfer::{Brought, CopySource, below};
 use super::variables::{absolute, home, is_off, is_on, shell_value, variable};
 use super::{Base, Stage, Step};
 use jettison_dockerfile::Span;
-use jettison_shell::packages::{Action, Manager, OperandKind, PackageCall};
 use jettison_shell::Command;
+use jettison_shell::packages::{Action, Manager, OperandKind, PackageCall};
 
 /// A call of a package manager, by the numbers of its stage, of its step there and of the call in [`Step::packages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -113,7 +113,9 @@ impl Destination {
     /// Its directory. For the interpreter's own it is that of the official images up to the version.
     pub fn directory(&self) -> Option<&str> {
         match self {
-            Self::Venv(path) | Self::Prefix(path) | Self::Target(path) | Self::User(path) | Self::Wheels(path) => Some(path),
+            Self::Venv(path) | Self::Prefix(path) | Self::Target(path) | Self::User(path) | Self::Wheels(path) => {
+                Some(path)
+            }
             Self::System => Some("/usr/local/lib"),
             Self::Elsewhere => None,
         }
@@ -177,7 +179,8 @@ impl Layout {
             while let Some((call, (_, package))) = calls.next_if(|(_, (other, _))| other.range() == command.range()) {
                 let at = At { stage: index, step: number, call };
                 if let Some(into) = self.destination(step, command, package, activated.as_deref()) {
-                    let is_own = matches!(package.manager, Manager::Uv | Manager::Poetry | Manager::Pipenv | Manager::Pdm);
+                    let is_own =
+                        matches!(package.manager, Manager::Uv | Manager::Poetry | Manager::Pipenv | Manager::Pdm);
                     if let (Destination::Venv(path), true) = (&into, is_own)
                         && !self.venvs.iter().any(|venv| venv.path == *path)
                     {
@@ -270,7 +273,8 @@ impl Layout {
                     });
                 }
                 if call.has(&["--user"]) || is_on(step, command, "PIP_USER") {
-                    let base = variable(step, command, "PYTHONUSERBASE").unwrap_or_else(|| format!("{}/.local", home(step)));
+                    let base =
+                        variable(step, command, "PYTHONUSERBASE").unwrap_or_else(|| format!("{}/.local", home(step)));
                     return Some(Destination::User(base));
                 }
                 Some(match own_program() {
@@ -296,11 +300,16 @@ impl Layout {
                 let project = call.value(&["--directory", "--project"]).map_or(".", |value| &value.text);
                 let path = active().or(chosen).unwrap_or_else(|| format!("{project}/.venv"));
                 let path = absolute(step, command, &path)?;
-                Some(if matches!(&*path, "/usr" | "/usr/local") { Destination::System } else { Destination::Venv(path) })
+                Some(if matches!(&*path, "/usr" | "/usr/local") {
+                    Destination::System
+                } else {
+                    Destination::Venv(path)
+                })
             }
             Manager::Poetry if installs => {
                 let create = !is_off(step, command, "POETRY_VIRTUALENVS_CREATE") && self.poetry.create != Some(false);
-                let in_project = is_on(step, command, "POETRY_VIRTUALENVS_IN_PROJECT") || self.poetry.in_project == Some(true);
+                let in_project =
+                    is_on(step, command, "POETRY_VIRTUALENVS_IN_PROJECT") || self.poetry.in_project == Some(true);
                 Some(match (activated.map(str::to_owned).or_else(|| variable(step, command, "VIRTUAL_ENV")), create) {
                     (Some(venv), _) => Destination::Venv(venv),
                     (None, false) => active().map_or(Destination::System, Destination::Venv),
@@ -314,14 +323,18 @@ impl Layout {
                 }
                 Some(match variable(step, command, "VIRTUAL_ENV").or_else(|| activated.map(str::to_owned)) {
                     Some(venv) => Destination::Venv(venv),
-                    None if variable(step, command, "PIPENV_VENV_IN_PROJECT").is_some_and(|v| !v.is_empty() && v != "0") => {
+                    None if variable(step, command, "PIPENV_VENV_IN_PROJECT")
+                        .is_some_and(|v| !v.is_empty() && v != "0") =>
+                    {
                         Destination::Venv(absolute(step, command, ".venv")?)
                     }
                     None => Destination::Elsewhere,
                 })
             }
             Manager::Pdm if installs => Some(Destination::Venv(absolute(step, command, ".venv")?)),
-            Manager::Pipx | Manager::Conda | Manager::Mamba | Manager::Micromamba if installs => Some(Destination::Elsewhere),
+            Manager::Pipx | Manager::Conda | Manager::Mamba | Manager::Micromamba if installs => {
+                Some(Destination::Elsewhere)
+            }
             Manager::EasyInstall if installs => Some(Destination::System),
             _ => None,
         }
@@ -382,7 +395,8 @@ fn makes_venv(step: &Step<'_>, command: &Command<'_>) -> Option<(String, bool)> 
     ];
     let name = command.name()?;
     let is_module = || {
-        name.starts_with("python") && command.flag_value(&["-m"]).is_some_and(|module| matches!(&*module.text, "venv" | "virtualenv"))
+        name.starts_with("python")
+            && command.flag_value(&["-m"]).is_some_and(|module| matches!(&*module.text, "venv" | "virtualenv"))
     };
     let operands = || command.operands(&WITH_VALUE);
     let directory = if is_module() || name == "virtualenv" {
@@ -422,16 +436,23 @@ pub fn is_of_system(manager: Manager) -> bool {
 /// Whether the rest of the step removes a package again, or may: `apk del .build-deps`, `apt-get purge gcc`, `apt-get purge --auto-remove`
 /// after `apt-mark auto`, `apt-get purge $packages`.
 fn is_removed(step: &Step<'_>, command: &Command<'_>, call: &PackageCall<'_>, name: &str) -> bool {
-    let group = call.value(&["-t", "--virtual"]).filter(|_| call.manager == Manager::Apk).map(|value| value.text.clone());
+    let group =
+        call.value(&["-t", "--virtual"]).filter(|_| call.manager == Manager::Apk).map(|value| value.text.clone());
     let marks = || {
-        step.commands.iter().any(|other| other.is("apt-mark") && other.arguments().iter().any(|word| word.text() == "auto"))
+        step.commands
+            .iter()
+            .any(|other| other.is("apt-mark") && other.arguments().iter().any(|word| word.text() == "auto"))
     };
     let later = step.packages.iter().filter(|(other, _)| other.range().start > command.range().start);
     later.into_iter().any(|(_, other)| match other.action {
         Action::Remove => {
             let named = other.operands.iter().any(|operand| match operand.kind {
                 OperandKind::Unknown => true,
-                _ => operand.name == name || group.as_deref() == Some(&*operand.text) || matches_pattern(&operand.text, name),
+                _ => {
+                    operand.name == name
+                        || group.as_deref() == Some(&*operand.text)
+                        || matches_pattern(&operand.text, name)
+                }
             });
             named || is_of_system(other.manager) && marks()
         }
@@ -444,7 +465,10 @@ fn is_removed(step: &Step<'_>, command: &Command<'_>, call: &PackageCall<'_>, na
 fn matches_pattern(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {
         Some((start, end)) => {
-            !end.contains('*') && name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+            !end.contains('*')
+                && name.len() >= start.len() + end.len()
+                && name.starts_with(start)
+                && name.ends_with(end)
         }
         None => false,
     }
@@ -482,15 +506,15 @@ impl super::Subject<'_> {
         let mut shipped = Vec::new();
         for stage in self.chain(stage) {
             let layout = self.layout(stage);
-            shipped.extend(layout.installs.iter().filter(|install| install.into.is_installed()).map(|install| Shipped {
-                install: install.clone(),
-                path: install.into.directory().map(str::to_owned),
-                copied_by: None,
+            shipped.extend(layout.installs.iter().filter(|install| install.into.is_installed()).map(|install| {
+                Shipped { install: install.clone(), path: install.into.directory().map(str::to_owned), copied_by: None }
             }));
             for brought in &layout.brought {
                 // Only what stands above: no stage is looked at from below itself.
                 let CopySource::Stage(from) = brought.from else { continue };
-                let Some(from) = self.stages.get(from).filter(|from| from.syntax.index < stage.syntax.index) else { continue };
+                let Some(from) = self.stages.get(from).filter(|from| from.syntax.index < stage.syntax.index) else {
+                    continue;
+                };
                 for other in self.ships(from) {
                     let Some(path) = &other.path else { continue };
                     let directory = match other.install.into {
@@ -503,7 +527,10 @@ impl super::Subject<'_> {
                                 || source.starts_with("/usr/local/lib/python3")
                                 || source.starts_with("/usr/lib/python3")
                         }
-                        _ => below(path, source).is_some() || below(source, path).is_some_and(|rest| rest.starts_with("lib")),
+                        _ => {
+                            below(path, source).is_some()
+                                || below(source, path).is_some_and(|rest| rest.starts_with("lib"))
+                        }
                     });
                     if taken && shipped.len() < MAX_SHIPPED {
                         let copied_by = Some((stage.syntax.index, brought.step));
@@ -528,3 +555,6 @@ impl super::Subject<'_> {
 
 /// Stages that copy from each other over and over could multiply without end.
 const MAX_SHIPPED: usize = 1000;
+
+#[cfg(test)]
+mod tests;
