@@ -1,6 +1,6 @@
 use super::*;
+use crate::catalog::{Catalog, ImageFacts, ShellcheckNote, ShellcheckScript};
 use crate::model::{Scripts, Subject};
-use crate::catalog::{Catalog, ShellcheckNote, ShellcheckScript};
 use crate::settings::{Home, Settings};
 use crate::{Config, Context, Fixable, Place, Rule, Safety, Severity, lint, mend, rules};
 use jettison_dockerfile::Dockerfile;
@@ -20,6 +20,16 @@ impl Catalog for World {
 
     fn has_musl_wheel(&self, _: &NormalizedName, _: &str) -> Option<bool> {
         None
+    }
+
+    /// An image for one platform alone.
+    fn image(&self, image: &Reference) -> Option<ImageFacts> {
+        let facts = || ImageFacts {
+            platform: "linux/amd64".to_owned(),
+            wanted: "linux/arm64/v8".to_owned(),
+            ..ImageFacts::default()
+        };
+        (image.name() == "registry.example.com/amd64-only").then(facts)
     }
 
     /// As ShellCheck would: a variable behind `echo` wants quotes.
@@ -109,8 +119,7 @@ fn examples_show_what_they_say() {
                     if mended.left.iter().any(|finding| finding.fix.as_ref().is_some_and(|fix| fix.safety <= safety)) {
                         fault("a fix is left that was not made".to_owned());
                     }
-                    let again =
-                        mend(&mended.text, &context.with(mended.files.clone()), &World, &config, safety);
+                    let again = mend(&mended.text, &context.with(mended.files.clone()), &World, &config, safety);
                     if again.text != mended.text || !again.done.is_empty() {
                         fault(format!("mended again:\n{}", again.text));
                     }

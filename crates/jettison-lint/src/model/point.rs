@@ -21,4 +21,15 @@ impl Subject<'_> {
         let finding = findings.report(instruction.keyword.span(), message);
         finding.label(exact, "here")
     }
+
+    /// Where a flag of an instruction stands.
+    pub(crate) fn flag(&self, instruction: &Instruction, name: &str) -> Option<Span> {
+        instruction.flags.iter().find(|flag| flag.name == name).map(|flag| flag.span)
+    }
+
+    /// A word and the spaces behind it, as they are to go together.
+    pub(crate) fn with_space(&self, span: Span) -> Span {
+        let rest = &self.file.source()[span.end..];
+        Span::new(span.start, span.end + rest.len() - rest.trim_start_matches([' ', '\t']).len())
+    }
 }

@@ -74,6 +74,15 @@ impl<'a> Step<'a> {
         self.scope.expand(word, self.escape)
     }
 
+    /// The words that a word of `EXPOSE` expands to; `None` when only a build can tell, or it cannot be expanded.
+    pub fn expand_all(&self, word: &Word) -> Option<Vec<String>> {
+        let whole = self.expand(word)?;
+        match word.contains('$') {
+            true => Some(whole.split_whitespace().map(str::to_owned).collect()),
+            false => Some(vec![whole]),
+        }
+    }
+
     /// The instruction in capitals.
     pub fn name(&self) -> String {
         self.instruction.name()
