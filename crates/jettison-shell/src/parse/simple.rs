@@ -167,8 +167,8 @@ impl Parser<'_, '_> {
         }
         let descriptor = (width > 0).then(|| self.text[start..start + width].trim_matches(['{', '}']).to_owned());
         let both = self.bash() && width == 0;
-        let direction = self.ahead(width)?;
-        if !matches!(direction, b'<' | b'>') && !(both && self.starts_with("&>")) {
+        let both = both && self.starts_with("&>");
+        if !both && !matches!(self.ahead(width)?, b'<' | b'>') {
             return None;
         }
         if self.bash() && width == 0 && self.ahead(1) == Some(b'(') {
