@@ -493,6 +493,9 @@ impl LayerError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Whiteout(path) => Some(format!("rename `{path}`, or leave it out of the image")),
+            Self::Io(error) if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => {
+                Some("the disk is full: free some space, then run this again".to_owned())
+            }
             _ => None,
         }
     }

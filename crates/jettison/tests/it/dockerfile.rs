@@ -2,8 +2,11 @@
 //! instruction means is the business of `tests/dockerfile`; here it is what the command does with them.
 
 mod caching;
+mod faults;
 mod front_end;
 mod images;
+mod inputs;
+mod outputs;
 mod steps;
 mod trouble;
 

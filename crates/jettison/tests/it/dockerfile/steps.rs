@@ -66,12 +66,14 @@ fn the_surroundings_are_as_the_flags_say() {
     let site = Site::new();
     site.dockerfile(
         "FROM base\nRUN while read address name; do case $name in db) echo $address > /db;; esac; done < /etc/hosts\n\
-         RUN ulimit -n > /files\nRUN cat /proc/sys/kernel/hostname > /name\n",
+         RUN ulimit -n > /files\nRUN cat /proc/sys/kernel/hostname > /name\n\
+         RUN while read what place kind options; do case $place in /dev/shm) echo $options > /shm;; esac; done < /proc/mounts\n",
     );
     let flags = ["--add-host", "db:10.1.2.3", "--ulimit", "nofile=123:456", "--shm-size", "1m", "--network", "none"];
     assert_eq!(site.read("db", &flags), "10.1.2.3\n");
     assert_eq!(site.read("files", &flags), "123\n");
     assert_eq!(site.read("name", &flags), "buildkitsandbox\n");
+    assert!(site.read("shm", &flags).contains("size=1024k"));
     site.dockerfile("FROM base\nRUN --security=insecure true\n");
     let (_, said) = site.build(&[]).failed();
     assert!(said.contains("hint: --allow security.insecure"), "{said}");
