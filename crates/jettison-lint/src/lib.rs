@@ -12,6 +12,7 @@
 //! An editor needs no more than [`lint()`] and [`Fix::edits`], both of which work on text and spans.
 
 pub mod baseline;
+pub mod aliases;
 pub mod catalog;
 pub mod clutter;
 pub mod config;

@@ -1,12 +1,13 @@
 //! The documentation of the rules as Markdown pages for people: one a rule, and one that lists them.
 
+use crate::aliases;
 use crate::rule::{Family, Fixable, Rule};
 use crate::rules;
 use std::fmt::Write as _;
 
 /// The files of `docs/rules/`, by name.
 pub fn pages() -> Vec<(String, String)> {
-    let mut pages = vec![("README.md".to_owned(), index())];
+    let mut pages = vec![("README.md".to_owned(), index()), ("hadolint.md".to_owned(), aliases::page())];
     pages.extend(rules::all().map(|rule| (format!("{}.md", rule.name), page(rule))));
     pages
 }
@@ -48,6 +49,7 @@ fn caption(words: &[&str]) -> Option<String> {
     match (file, words) {
         (Some(path), _) if fixed => Some(format!("`{path}` after `{how}`:")),
         (Some(path), _) => Some(format!("`{path}`:")),
+        (None, ["toml", "configuration"]) => Some("With this in `jettison.toml`:".to_owned()),
         (None, ["dockerfile", "bad", ..]) => Some("Found in:".to_owned()),
         (None, ["dockerfile", "good", ..]) => Some("Nothing to say about:".to_owned()),
         (None, ["dockerfile", ..]) if fixed => Some(format!("After `{how}`:")),

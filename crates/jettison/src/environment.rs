@@ -1,6 +1,7 @@
 //! The one place that looks at the environment, the home directory and the machine's configuration.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -46,6 +47,11 @@ pub fn timestamp() -> String {
 /// Whether the user wants no colours (no-color.org).
 pub fn no_color() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
+}
+
+/// The directories that programs are looked for in: `PATH`.
+pub fn search_path() -> Option<OsString> {
+    std::env::var_os("PATH")
 }
 
 /// Where the store is: as the flag says, `JETTISON_STORE`, or in the user's data directory.

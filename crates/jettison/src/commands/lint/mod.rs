@@ -11,6 +11,7 @@ mod configuration;
 mod documentation;
 mod find;
 mod inspect;
+mod shellcheck;
 mod write;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::ui::{Align, Ui, plural, table};
 use configuration::Configuration;
 use find::Target;
 use inspect::{Inspected, Job};
+use shellcheck::{Shellcheck, WithShellcheck};
 
 /// Say what is wrong with Dockerfiles, and mend it
 #[derive(Debug, Args)]
@@ -72,6 +74,12 @@ pub struct LintArgs {
     /// Take base images from these registries alone; may be repeated
     #[arg(long, value_name = "REGISTRY", help_heading = "Rules")]
     trusted_registry: Vec<String>,
+    /// Run this ShellCheck over the scripts of RUN, and not the one on PATH
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "no_shellcheck", help_heading = "Rules")]
+    shellcheck: Option<PathBuf>,
+    /// Run no ShellCheck
+    #[arg(long, help_heading = "Rules")]
+    no_shellcheck: bool,
     /// Read settings from this file alone: a pyproject.toml, a jettison.toml or a .hadolint.yaml
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     config: Option<PathBuf>,
@@ -212,9 +220,15 @@ impl Run<'_> {
         Ok(Job { target, config, context: self.args.context.clone(), safety: self.safety() })
     }
 
-    /// Who answers for registries and indices: nobody, unless a fix may need to know.
+    /// Who answers for registries, indices and scripts: ShellCheck if it is installed, and nobody for the rest unless a fix may need
+    /// to know.
     fn catalog(&self) -> Result<Box<dyn Catalog + Sync>, BuildError> {
-        Ok(Box::new(()))
+        let shellcheck = match self.args.no_shellcheck {
+            true => None,
+            false => Shellcheck::find(self.args.shellcheck.as_deref(), crate::environment::search_path().as_deref())?,
+        };
+        let catalog: Box<dyn Catalog + Sync> = Box::new(());
+        Ok(Box::new(WithShellcheck { catalog, shellcheck }))
     }
 
     fn show_changes(&self, done: &[Inspected]) -> Result<bool, BuildError> {
