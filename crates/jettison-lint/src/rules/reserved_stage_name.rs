@@ -10,7 +10,7 @@ pub(super) static RULE: Rule = Rule {
     default: true,
     fixable: Fixable::No,
     buildkit: Some("ReservedStageName"),
-    hadolint: &[],
+    hadolint: &["DL3063"],
     docs: r#"
 A stage has a name that means something else.
 
