@@ -11,7 +11,7 @@ pub(super) static RULE: Rule = Rule {
     default: true,
     fixable: Fixable::No,
     buildkit: Some("SecretsUsedInArgOrEnv"),
-    hadolint: &[],
+    hadolint: &["DL3064"],
     docs: r#"
 A variable is named like a secret.
 
