@@ -11,7 +11,7 @@ pub(super) static RULE: Rule = Rule {
     default: true,
     fixable: Fixable::Always,
     buildkit: Some("RedundantTargetPlatform"),
-    hadolint: &[],
+    hadolint: &["DL3065"],
     docs: r#"
 `FROM` says that the stage is for the target platform, which it is by itself.
 
