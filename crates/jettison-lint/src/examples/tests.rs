@@ -15,7 +15,7 @@ struct World;
 
 impl Catalog for World {
     fn digest(&self, _: &Reference) -> Option<String> {
-        None
+        Some(format!("sha256:{}", "ab".repeat(32)))
     }
 
     fn has_musl_wheel(&self, _: &NormalizedName, _: &str) -> Option<bool> {

@@ -25,7 +25,8 @@ impl CacheMount<'_> {
 
 /// Whether `path` is `directory` or below it. Both are absolute and plain.
 pub fn covers(directory: &str, path: &str) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || directory.ends_with('/'))
+    path.strip_prefix(directory)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || directory.ends_with('/'))
 }
 
 impl<'a> Step<'a> {
@@ -70,10 +71,11 @@ impl<'a> Step<'a> {
         for word in words {
             for text in braces(&word.text()) {
                 let home = self.home().unwrap_or_default();
-                let text = match text.strip_prefix("~/").or(text.strip_prefix("$HOME/")).or(text.strip_prefix("${HOME}/")) {
-                    Some(rest) if !home.is_empty() => format!("{home}/{rest}"),
-                    _ => text,
-                };
+                let text =
+                    match text.strip_prefix("~/").or(text.strip_prefix("$HOME/")).or(text.strip_prefix("${HOME}/")) {
+                        Some(rest) if !home.is_empty() => format!("{home}/{rest}"),
+                        _ => text,
+                    };
                 let plain = text.trim_end_matches("/*").trim_end_matches("/.*").trim_end_matches('/');
                 if plain.is_empty() || plain.contains(['$', '`']) {
                     continue;

@@ -22,6 +22,7 @@ mod similar;
 mod step;
 mod transfer;
 pub mod variables;
+pub mod words;
 
 pub use cache::{CacheMount, covers};
 pub use demand::{Demand, Demands};
@@ -33,6 +34,7 @@ pub use layout::{At, Destination, Install, Layout, OsPackage, Shipped, Venv, is_
 pub use scope::{PLATFORM_ARGUMENTS, Scope, Variable, VariableKind};
 pub use setting::is_root;
 pub(crate) use similar::similar;
+pub(crate) use step::join;
 pub use step::{Scripts, ShellText, Step};
 pub use transfer::{Brought, CopySource, below};
 

@@ -16,6 +16,12 @@ rules! {
     package_cache_kept,
     package_lists_left,
     recommended_packages_installed,
+    removed_in_later_layer,
+    owner_changed_in_later_layer,
+    floating_requirement,
+    floating_base_tag,
+    base_without_digest,
+    timestamped_bytecode,
     unbuffered_output_missing,
     cache_mount_misused,
     package_lists_stale,
@@ -70,6 +76,8 @@ rules! {
     curl_and_wget,
     shell_replaced,
     pipe_hides_failure,
+    unused_suppression,
+    unknown_suppression,
     shellcheck,
     dockerignore_missing,
     context_lets_through,
@@ -81,6 +89,9 @@ rules! {
 
 /// The rule that runs ShellCheck: what it finds has codes of its own.
 pub(crate) const SHELLCHECK: &str = "JET390";
+
+/// The rule about comments that ignore nothing, which is judged when all others are done.
+pub(crate) const UNUSED_SUPPRESSION: &str = "JET330";
 
 /// Every rule, by code.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
