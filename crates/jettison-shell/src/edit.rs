@@ -49,6 +49,12 @@ impl Command<'_> {
             },
             _ => return None,
         };
+        // `;&` and `((` would mean something else than each of their characters.
+        let operator = |c: char| matches!(c, ';' | '&' | '|' | '(' | '<' | '>');
+        let text = self.script.text();
+        if text.get(..cut.start)?.ends_with(operator) && text.get(cut.end..)?.starts_with(operator) {
+            return None;
+        }
         // The body of another's heredoc must stay where it is.
         let bodies = self.script.heredocs().len();
         let own: Vec<_> = self.heredocs().map(|heredoc| heredoc.range.clone()).collect();

@@ -14,6 +14,7 @@ pub struct Script {
     pub list: List,
     /// What could not be read, in the order of the text.
     pub errors: Vec<ParseError>,
+    pub(crate) text: String,
     pub(crate) dialect: Dialect,
     pub(crate) heredocs: Vec<Heredoc>,
 }
@@ -33,6 +34,11 @@ impl Script {
     /// Reads `text`, whatever it is.
     pub fn parse(text: &str, dialect: Dialect) -> Self {
         parse::script(text, dialect)
+    }
+
+    /// The text that was read, which all ranges are of.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// The grammar that it was read by.

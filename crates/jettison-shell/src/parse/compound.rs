@@ -42,6 +42,10 @@ impl Parser<'_, '_> {
                     Some("case") => self.deeper(Self::case),
                     Some("[[") if self.bash() => Some(self.test()),
                     Some("function") if self.bash() => return self.named_function(),
+                    Some("in") => {
+                        self.error(ParseErrorKind::Unexpected("in".to_owned()), start..start + 2);
+                        return self.simple();
+                    }
                     _ => return self.simple(),
                 }
             }
@@ -64,10 +68,20 @@ impl Parser<'_, '_> {
     /// A list one level deeper, and what ends it.
     pub fn nested(&mut self, closer: Closers, opened: &'static str, missing: &'static str, start: usize) -> List {
         let list = self.deeper(|parser| parser.list(closer));
+        if matches!(opened, "(" | "{") {
+            self.filled(&list);
+        }
         if !self.take_closer(closer) {
             self.open(opened, missing, start);
         }
         list
+    }
+
+    /// A compound command has at least one command in each of its lists.
+    fn filled(&mut self, list: &List) {
+        if list.items.is_empty() {
+            self.missing("a command");
+        }
     }
 
     fn conditional(&mut self) -> Option<CompoundKind> {
@@ -81,14 +95,18 @@ impl Parser<'_, '_> {
             if !self.take_closer(Closers::THEN) {
                 self.missing("`then`");
             }
+            self.filled(&condition);
             let body = self.list(ends);
+            self.filled(&body);
             branches.push(Branch { condition, body });
             if !self.take_closer(Closers::ELIF) {
                 break;
             }
         }
         if self.take_closer(Closers::ELSE) {
-            otherwise = Some(self.list(Closers::FI));
+            let body = self.list(Closers::FI);
+            self.filled(&body);
+            otherwise = Some(body);
         }
         if !self.take_closer(Closers::FI) {
             self.open("if", "fi", start);
@@ -101,6 +119,7 @@ impl Parser<'_, '_> {
         let until = self.starts_with("until");
         self.at += "while".len();
         let condition = self.list(Closers::DO.or(Closers::DONE));
+        self.filled(&condition);
         let body = self.body(if until { "until" } else { "while" }, start);
         Some(CompoundKind::While { until, condition, body })
     }
@@ -111,6 +130,7 @@ impl Parser<'_, '_> {
             self.missing("`do`");
         }
         let body = self.list(Closers::DONE);
+        self.filled(&body);
         if !self.take_closer(Closers::DONE) {
             self.open(opened, "done", start);
         }
@@ -260,6 +280,9 @@ impl Parser<'_, '_> {
     pub fn function(&mut self, start: usize, name: std::ops::Range<usize>) -> Option<Node> {
         self.skip_lines();
         let body = if self.closer().is_none() { self.deeper(Self::node) } else { None };
+        if self.bash() && !matches!(body, None | Some(Node::Compound(_))) {
+            self.missing("a compound command");
+        }
         let body = body.unwrap_or_else(|| {
             self.error(ParseErrorKind::Missing("the body of a function"), self.at..self.at);
             let range = self.range(self.at..self.at);

@@ -2,7 +2,7 @@
 
 use super::Parser;
 use crate::error::ParseErrorKind;
-use crate::syntax::{Connector, ConnectorKind, Item, List, Pipe, Pipeline};
+use crate::syntax::{Connector, ConnectorKind, Item, List, Node, Pipe, Pipeline};
 
 /// A set of what ends lists.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl<'t> Parser<'t, '_> {
                 let connector = self.connector();
                 unjoined = connector.is_none();
                 items.push(Item { pipeline, connector });
-            } else {
+            } else if self.at == start {
                 let doubled = self.starts_with("&&") || self.starts_with("||");
                 let width = self.text[self.at..].chars().next().map_or(0, char::len_utf8);
                 self.unexpected(if doubled { 2 } else { width });
@@ -170,6 +170,11 @@ impl<'t> Parser<'t, '_> {
         Some(Connector { kind, range: self.since(start) })
     }
 
+    /// A command, unless something comes next that ends a list.
+    fn unclosed(&mut self) -> Option<Node> {
+        if self.closer().is_none() { self.node() } else { None }
+    }
+
     /// A pipeline, unless an operator comes next that begins none.
     fn pipeline(&mut self) -> Option<Pipeline> {
         let start = self.at;
@@ -183,7 +188,7 @@ impl<'t> Parser<'t, '_> {
         }
         let mut nodes = Vec::new();
         let mut pipes = Vec::new();
-        match self.node() {
+        match self.unclosed() {
             Some(node) => nodes.push(node),
             None if self.at == start => return None,
             None => {
@@ -200,7 +205,7 @@ impl<'t> Parser<'t, '_> {
             let with_stderr = self.bash() && self.take("&");
             let range = self.since(at);
             self.skip_lines();
-            let Some(node) = self.node() else {
+            let Some(node) = self.unclosed() else {
                 self.missing("a command");
                 break;
             };

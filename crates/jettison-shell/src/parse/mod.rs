@@ -38,7 +38,7 @@ pub(crate) fn script(text: &str, dialect: Dialect) -> Script {
     let places = Places::same();
     let list = Parser::new(text, &places, dialect, 0, &mut found).all();
     found.errors.sort_by_key(|error| (error.range.start, error.range.end));
-    Script { list, errors: found.errors, dialect, heredocs: found.heredocs }
+    Script { list, errors: found.errors, text: text.to_owned(), dialect, heredocs: found.heredocs }
 }
 
 /// What is found on the way, at any depth.
@@ -176,8 +176,12 @@ impl<'t, 'f> Parser<'t, 'f> {
         self.error(ParseErrorKind::Open { opened, missing }, start..(start + opened.len()).min(self.end));
     }
 
+    /// Says that something is missing here, once.
     fn missing(&mut self, what: &'static str) {
-        self.error(ParseErrorKind::Missing(what), self.at..self.at);
+        let here = self.range(self.at..self.at);
+        if self.found.errors.last().is_none_or(|last| last.range != here) {
+            self.error(ParseErrorKind::Missing(what), self.at..self.at);
+        }
     }
 
     /// Does `read` one level deeper. At the limit the rest is skipped.

@@ -44,7 +44,9 @@ impl<'t> Parser<'t, '_> {
         };
         let end = rest.bytes().position(stop).unwrap_or(rest.len());
         let quoted = rest.as_bytes().get(end).is_some_and(|b| matches!(b, b'\'' | b'"' | b'`' | b'$' | b'\\'));
-        let joined = rest[end..].starts_with("\\\n") || rest[end..].starts_with("\\\r\n");
+        // A joined line ends it if the next one does not go on with it.
+        let after = rest[end..].strip_prefix("\\\n").or_else(|| rest[end..].strip_prefix("\\\r\n"));
+        let joined = after.is_some_and(|after| after.is_empty() || after.starts_with([' ', '\t', '\n', ';', '&', '|']));
         (end > 0 && (!quoted || joined)).then_some(&rest[..end])
     }
 

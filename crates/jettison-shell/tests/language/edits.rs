@@ -47,6 +47,9 @@ fn removal() {
         ("a <<E &&\nfoo\nE\nx", None),
         ("a <<E\nfoo\nE\nx", Some("a <<E\nfoo\nE\n")),
         ("x <<E\nfoo\nE\na", Some("a")),
+        ("$(x;(a))", None),
+        ("$(x; (a) )", None),
+        ("$( x; (a) )", Some("$( (a) )")),
         ("sh -c 'a && x && b'", Some("sh -c 'a && b'")),
         ("a && \\\n    x \\\n    && b", Some("a \\\n    && b")),
     ];
