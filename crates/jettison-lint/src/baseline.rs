@@ -113,10 +113,6 @@ impl Baseline {
     }
 
     fn key(report: &Report, finding: &crate::Finding, name: &impl Fn(&str) -> String) -> Key {
-        Key {
-            file: name(&report.path),
-            rule: finding.rule.name.to_owned(),
-            fingerprint: report.fingerprint(finding),
-        }
+        Key { file: name(&report.path), rule: finding.rule.name.to_owned(), fingerprint: report.fingerprint(finding) }
     }
 }

@@ -115,7 +115,8 @@ impl Selector {
             return Ok(named);
         }
         let near = |name: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &word.to_lowercase());
-        let names = rules::all().flat_map(|rule| [rule.name, rule.code]);
+        // Codes that look alike have nothing to do with each other.
+        let names = rules::all().flat_map(|rule| [rule.name].into_iter().chain(rule.buildkit));
         let similar = names.filter(|name| near(name) * 3 <= name.len()).min_by_key(|name| near(name));
         Err(SelectorError { word: word.to_owned(), similar })
     }
@@ -152,7 +153,12 @@ impl Config {
     pub fn is_enabled(&self, rule: &Rule) -> bool {
         let touched = |list: &[Selector]| list.iter().any(|selector| selector.touches(rule));
         let selected = if self.select.is_empty() { rule.default } else { touched(&self.select) };
-        (selected || touched(&self.extend_select)) && !self.ignore.iter().any(|selector| selector.covers(rule))
+        (selected || touched(&self.extend_select)) && !self.is_ignored(rule)
+    }
+
+    /// Whether a rule is not to be looked for, whoever asks for it.
+    pub fn is_ignored(&self, rule: &Rule) -> bool {
+        self.ignore.iter().any(|selector| selector.covers(rule))
     }
 
     /// Whether a code of ShellCheck's is listened to, when the rule that runs it is enabled.

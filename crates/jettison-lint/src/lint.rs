@@ -5,8 +5,9 @@ use crate::config::Config;
 use crate::context::Context;
 use crate::finding::{Finding, Findings, Place};
 use crate::model::{Scripts, Subject};
+use crate::rule::Severity;
 use crate::rules;
-use crate::suppress::Suppressions;
+use crate::suppress::{self, Suppressions};
 use jettison_dockerfile::Dockerfile;
 
 /// What is wrong with a Dockerfile, in the order of the file; what is wrong with its context comes last. What its comments say is to
@@ -16,14 +17,33 @@ pub fn lint(file: &Dockerfile, context: &Context, catalog: &dyn Catalog, config:
     let subject = Subject::new(file, &scripts, context, catalog, config);
     let suppressions = Suppressions::read(file);
     let mut found = Vec::new();
-    for rule in rules::all().filter(|rule| config.is_enabled(rule)) {
+    let is_enabled = |rule| {
+        config.is_enabled(rule) || config.select.is_empty() && suppressions.asks_for(rule) && !config.is_ignored(rule)
+    };
+    for rule in rules::all().filter(|rule| is_enabled(rule)) {
         let first = found.len();
         (rule.check)(&subject, &mut Findings::new(rule, &mut found));
+        let severity = config.severity.get(rule.code).copied();
+        if let Some(severity) = severity.or_else(|| suppressions.is_error(rule).then_some(Severity::Error)) {
+            found[first..].iter_mut().for_each(|finding| finding.severity = severity);
+        }
+    }
+    found.retain(|finding| !suppressions.covers(finding));
+    if let Some(rule) = rules::all().find(|rule| rule.code == rules::UNUSED_SUPPRESSION && config.is_enabled(rule)) {
+        // Whether a word is of use does not depend on what is looked for.
+        for named in suppressions.named().filter(|rule| !is_enabled(rule)) {
+            let mut hidden = Vec::new();
+            (named.check)(&subject, &mut Findings::new(named, &mut hidden));
+            hidden.retain(|finding| !suppressions.covers(finding));
+        }
+        let first = found.len();
+        let has_context = context.root().is_some();
+        suppressions.unused(&mut Findings::new(rule, &mut found), |rule| suppress::can_tell(rule, has_context));
         if let Some(severity) = config.severity.get(rule.code) {
             found[first..].iter_mut().for_each(|finding| finding.severity = *severity);
         }
+        found.retain(|finding| finding.rule != rule || !suppressions.covers(finding));
     }
-    found.retain(|finding| !suppressions.covers(file, finding));
     found.sort_by(|a, b| order(a).cmp(&order(b)));
     found
 }

@@ -307,13 +307,28 @@ mod tests {
     #[test]
     fn what_is_wrong_is_placed_and_the_nearest_is_named() {
         for (text, expected) in [
-            ("[lint]\nselct = []", "2:1: unknown field `selct`, expected one of `select`, `extend-select`, `ignore`, `per-file-ignores`, `severity`, `trusted-registries`, `label-schema`, `strict-labels`, `fail-on`, `baseline` | did you mean `select`?"),
+            (
+                "[lint]\nselct = []",
+                "2:1: unknown field `selct`, expected one of `select`, `extend-select`, `ignore`, `per-file-ignores`, `severity`, `trusted-registries`, `label-schema`, `strict-labels`, `fail-on`, `baseline` | did you mean `select`?",
+            ),
             ("[lint]\nignore = [\n  'JET999',\n]", "3:3: there is no rule `JET999` | -"),
-            ("[lint]\nignore = ['unbufered-output-missing']", "2:11: there is no rule `unbufered-output-missing` | did you mean `unbuffered-output-missing`?"),
-            ("[lint.severity]\nJET120 = 'fatal'", "2:10: `fatal` is no severity | write error, warning, info or style; `ignore` lists rules that do not matter at all"),
-            ("[lint.severity]\nJET12 = 'error'", "2:1: there is no rule `JET12` | did you mean `JET120`?"),
-            ("[lint]\nfail-on = 'always'", "2:11: `always` is no severity | expected error, warning, info, style or never"),
-            ("[lint]\nlabel-schema = { a = 'b' }", "2:22: `b` is no type of a label | write text, nonempty, url, rfc3339, spdx, hash, semver or email"),
+            (
+                "[lint]\nignore = ['unbufered-output-missing']",
+                "2:11: there is no rule `unbufered-output-missing` | did you mean `unbuffered-output-missing`?",
+            ),
+            (
+                "[lint.severity]\nJET120 = 'fatal'",
+                "2:10: `fatal` is no severity | write error, warning, info or style; `ignore` lists rules that do not matter at all",
+            ),
+            ("[lint.severity]\nJET12 = 'error'", "2:1: there is no rule `JET12` | -"),
+            (
+                "[lint]\nfail-on = 'always'",
+                "2:11: `always` is no severity | expected error, warning, info, style or never",
+            ),
+            (
+                "[lint]\nlabel-schema = { a = 'b' }",
+                "2:22: `b` is no type of a label | write text, nonempty, url, rfc3339, spdx, hash, semver or email",
+            ),
             ("[lint]\nignore = 'x'", "2:10: invalid type: string \"x\", expected a sequence | -"),
             ("[lint", "1:6: unclosed table, expected `]` | -"),
         ] {

@@ -40,7 +40,8 @@ fn object(report: &Report, finding: &Finding) -> Value {
             object.insert("text".into(), json!(edit.text));
             object
         };
-        let files = fix.files.iter().map(|(path, text)| json!({ "path": format!("{}{path}", report.context), "text": text }));
+        let files =
+            fix.files.iter().map(|(path, text)| json!({ "path": format!("{}{path}", report.context), "text": text }));
         json!({
             "safety": match fix.safety { Safety::Safe => "safe", Safety::Unsafe => "unsafe" },
             "title": fix.title,

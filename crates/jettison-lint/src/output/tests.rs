@@ -50,7 +50,10 @@ fn reports() -> Vec<Report> {
     };
     let file = Dockerfile::parse(TEXT);
     let clean = Report { path: "b/Dockerfile".into(), context: "b/".into(), file: file.clone(), findings: Vec::new() };
-    vec![Report { path: "a:b/Dockerfile".into(), context: "a:b/".into(), file, findings: vec![whole, finding, other] }, clean]
+    vec![
+        Report { path: "a:b/Dockerfile".into(), context: "a:b/".into(), file, findings: vec![whole, finding, other] },
+        clean,
+    ]
 }
 
 #[test]

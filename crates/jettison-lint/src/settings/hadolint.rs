@@ -121,7 +121,8 @@ impl<'l, 't> Entry<'l, 't> {
             return Err(self.head.error(self.text, "expected a list"));
         }
         let item = |line: &Line<'t>| {
-            let item = line.text.strip_prefix('-').filter(|rest| rest.starts_with(' ')).and_then(|rest| scalar(rest.trim()));
+            let item =
+                line.text.strip_prefix('-').filter(|rest| rest.starts_with(' ')).and_then(|rest| scalar(rest.trim()));
             item.ok_or_else(|| line.error(self.text, "expected `- item`"))
         };
         self.body.iter().map(item).collect()
