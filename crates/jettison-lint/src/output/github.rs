@@ -1,5 +1,6 @@
 //! Workflow commands of GitHub Actions: `::warning file=…,line=…::message`. They become annotations of a change.
 
+use super::visible;
 use crate::report::Report;
 use crate::rule::Severity;
 use std::fmt::Write as _;
@@ -28,7 +29,7 @@ pub(super) fn render(reports: &[Report]) -> String {
             if let Some(help) = &finding.help {
                 let _ = write!(message, "\n{help}");
             }
-            let _ = writeln!(out, "::{}", data(&message));
+            let _ = writeln!(out, "::{}", data(&visible(&message)));
         }
     }
     out

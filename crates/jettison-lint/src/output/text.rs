@@ -1,6 +1,6 @@
 //! For people: each finding under a line that says what is wrong, with the piece of the file that it is about.
 
-use super::size;
+use super::{size, visible};
 use crate::finding::{Finding, Place, Safety};
 use crate::report::Report;
 use crate::rule::Severity;
@@ -73,16 +73,7 @@ fn first_line(source: &str, span: Span) -> std::ops::Range<usize> {
     start..start + line.len()
 }
 
-/// Text that cannot drive a terminal.
-fn visible(text: &str) -> Cow<'_, str> {
-    let is_harmless = |c: char| !c.is_control() || c == '\n' || c == '\t';
-    if text.chars().all(is_harmless) {
-        return Cow::Borrowed(text);
-    }
-    text.chars().map(|c| if is_harmless(c) { c.to_string() } else { c.escape_default().to_string() }).collect()
-}
-
-/// The same for a source whose places have to stay: other control characters become as many `?`.
+/// The same as [`visible`] for a source whose places have to stay: control characters become as many `?`.
 fn visible_lines(source: &str) -> Cow<'_, str> {
     let is_harmless = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
     if source.chars().all(is_harmless) {
