@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::error::BuildError;
 
@@ -56,6 +57,8 @@ pub struct Settings {
     pub verify: Option<Verify>,
     /// Names for the image.
     pub tag: Option<Vec<String>>,
+    /// What `jettison lint` reads, and nobody else.
+    pub lint: Option<IgnoredAny>,
 }
 
 /// `verify` of the settings.
@@ -179,23 +182,31 @@ impl Settings {
             Some(text) => Self::parse_pyproject(&text).map_err(|e| e.locate(&text, &root.join("pyproject.toml")))?,
             None => None,
         };
-        match (own, pyproject) {
+        match (own.filter(Self::is_about_builds), pyproject.filter(Self::is_about_builds)) {
             (Some(_), Some(_)) => Err(BuildError::new(
                 "settings stand both in `jettison.toml` and in `[tool.jettison]` of `pyproject.toml`",
             )
             .hint("keep one of them")),
-            (own, pyproject) => Ok(own.or(pyproject).unwrap_or_default()),
+            (own, pyproject) => Ok(Self { lint: None, ..own.or(pyproject).unwrap_or_default() }),
         }
     }
 
     /// The file in `root` that says how its project is built natively; `None` where nothing says so.
     pub fn file(root: &Path) -> Option<&'static str> {
-        if root.join("jettison.toml").is_file() {
+        // One that cannot be read is the native build's to complain about, if it comes to that.
+        if let Ok(text) = fs::read_to_string(root.join("jettison.toml"))
+            && Self::parse(&text).map_or(true, |settings| settings.is_about_builds())
+        {
             return Some("jettison.toml");
         }
         let text = fs::read_to_string(root.join("pyproject.toml")).ok()?;
-        // One that cannot be read is the native build's to complain about, if it comes to that.
-        Self::parse_pyproject(&text).ok()?.map(|_| "[tool.jettison] in pyproject.toml")
+        let settings = Self::parse_pyproject(&text).ok()?;
+        settings.filter(Self::is_about_builds).map(|_| "[tool.jettison] in pyproject.toml")
+    }
+
+    /// Whether anything is in it but what other commands read.
+    fn is_about_builds(&self) -> bool {
+        self.lint.is_none() || *self != Self { lint: self.lint, ..Self::default() }
     }
 
     fn parse(text: &str) -> Result<Self, SettingsError> {
@@ -251,6 +262,7 @@ impl Settings {
             build_packages: merged(self.build_packages, flags.build_packages),
             verify,
             tag: flags.tag.or(self.tag),
+            lint: None,
         }
     }
 }
@@ -307,6 +319,23 @@ mod tests {
         assert!(error("[tool.jettison.verify]\ntimout = 3\n").ends_with("| did you mean `timeout`?"));
         assert!(error("[tool.jettison]\nxyzzy = 3\n").ends_with("| -"));
         assert!(error("[tool.jettison]\ntrim = 'all'\n").starts_with("pyproject.toml:2:8:"));
+    }
+
+    #[test]
+    fn what_lint_reads_is_not_about_builds() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let write = |name: &str, text: &str| fs::write(root.join(name), text).unwrap();
+        write("pyproject.toml", "[tool.jettison.lint]\nselect = ['all']\nwhatever = 1\n");
+        assert_eq!((Settings::file(root), Settings::read(root).unwrap()), (None, Settings::default()));
+        write("jettison.toml", "[lint]\nignore = []\n");
+        assert_eq!(Settings::file(root), None);
+        write("jettison.toml", "trim = 'max'\n[lint]\nignore = []\n");
+        assert_eq!(Settings::read(root).unwrap().trim, Some(Trim::Max));
+        assert_eq!(Settings::file(root), Some("jettison.toml"));
+        fs::remove_file(root.join("jettison.toml")).unwrap();
+        write("pyproject.toml", "[tool.jettison]\n");
+        assert_eq!(Settings::file(root), Some("[tool.jettison] in pyproject.toml"));
     }
 
     #[test]

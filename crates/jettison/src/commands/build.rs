@@ -466,6 +466,7 @@ impl BuildArgs {
             build_packages: None,
             verify: (verify != Verify::default()).then_some(verify),
             tag: list(&self.tag),
+            lint: None,
         }
     }
 }
