@@ -8,6 +8,20 @@
 //! 3. [`Command::removal`] and [`Command::insertion_after`] have the ranges that an edit of a list takes.
 //! 4. [`packages`] reads the calls of package managers.
 //!
+//! ```
+//! use jettison_shell::{Dialect, PackageCall, Script};
+//!
+//! let text = "set -e; cd /app && sudo apt-get install -qy gcc=4:12.2.0-3 || exit 1";
+//! let script = Script::parse(text, Dialect::Posix);
+//! let commands = script.commands();
+//! let install = commands.iter().find(|command| command.is("apt-get")).unwrap();
+//! assert!(install.has_flag(&["-y", "--yes"]) && install.fails_script());
+//! assert_eq!(install.directory(), Some("/app"));
+//! let call = PackageCall::of(install).unwrap();
+//! assert_eq!(call.operands[0].name, "gcc");
+//! assert_eq!(&text[call.operands[0].range.clone()], "gcc=4:12.2.0-3");
+//! ```
+//!
 //! All ranges are of bytes in the text that was parsed, also those of a script within: `sh -c '…'`, `$(…)`, a heredoc.
 
 mod command;

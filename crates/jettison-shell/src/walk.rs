@@ -144,6 +144,11 @@ impl<'a> Walk<'a> {
                 Lands::At(_) if ends_list && !background => frame.tail,
                 _ => quiet,
             };
+            let quiet = match lands[at - items.start] {
+                // `false` after `||` is what fails then.
+                Lands::At(lands) if lands != at => loud,
+                _ => quiet,
+            };
             let item = Frame {
                 tail: loud,
                 quiet,
@@ -341,13 +346,15 @@ impl<'a> Walk<'a> {
                 PartKind::Parameter(parameter) => self.substituted(&parameter.word, frame, failure),
                 PartKind::CommandSubstitution(list) | PartKind::ProcessSubstitution(list) => {
                     let saved = self.state.clone();
-                    // bash does not hand `-e` down into a substitution.
+                    // bash does not hand `-e` down into a substitution; dash does, even from where it does not count.
                     self.state.errexit &= saved.dialect == Dialect::Posix;
                     let failure = match part.kind {
                         PartKind::ProcessSubstitution(_) => Failure::Masked(Mask::Substitution),
                         _ => failure,
                     };
-                    self.list(list, Frame { exit: failure, tail: failure, quiet: failure, top: false, ..frame });
+                    let frame =
+                        Frame { exit: failure, tail: failure, quiet: failure, guarded: false, top: false, ..frame };
+                    self.list(list, frame);
                     self.state = saved;
                 }
                 _ => {}

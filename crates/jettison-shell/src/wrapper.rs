@@ -226,7 +226,13 @@ pub(crate) fn launched<'a>(name: Option<&str>, arguments: &'a [Word]) -> Vec<&'a
                 if !text.starts_with('-') {
                     break;
                 }
-                at += if XARGS_WITH_VALUE.contains(&&*text) { 2 } else { 1 };
+                // `-0n 1`: the last of several takes the value.
+                let letters = text.trim_start_matches(|c: char| "-0rtpxo".contains(c));
+                let cluster = !text.starts_with("--") && letters.len() == 1;
+                let takes = XARGS_WITH_VALUE
+                    .iter()
+                    .any(|option| *option == text || cluster && option.len() == 2 && option.ends_with(letters));
+                at += if takes { 2 } else { 1 };
             }
             arguments.get(at..).filter(|words| !words.is_empty()).into_iter().collect()
         }

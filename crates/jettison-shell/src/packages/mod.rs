@@ -1,9 +1,10 @@
 //! What a command asks of a package manager.
 //!
 //! 1. [`PackageCall::of`] finds out which manager it is: `apt-get`, `python3.12 -m pip`, `uv pip`, `poetry run pip`.
-//! 2. `manager` has the options and verbs of each ([`Manager`], [`Action`]).
+//! 2. `grammar` has the options and verbs of each ([`Manager`], [`Action`]).
 //! 3. `operand` takes apart what is named: `fastapi[all]>=0.1`, `gcc=4:12.2.0-3`, `./app.whl` ([`Operand`]).
 
+mod grammar;
 mod manager;
 mod operand;
 
@@ -11,7 +12,7 @@ use crate::command::{Argument, Command};
 use crate::flags::{self, Token};
 use crate::word::Word;
 use crate::wrapper;
-use manager::Notation;
+use grammar::Notation;
 pub use manager::{Action, Manager};
 pub use operand::{Operand, OperandKind};
 use std::ops::Range;

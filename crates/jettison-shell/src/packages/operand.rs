@@ -1,6 +1,6 @@
 //! What a package manager is given to install.
 
-use super::manager::Notation;
+use super::grammar::Notation;
 use std::ops::Range;
 
 /// A package, a file of requirements, a directory: what an action is about.

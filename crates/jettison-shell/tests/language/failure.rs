@@ -95,6 +95,7 @@ fn with_errexit() {
         ("set -e; x | a; b", "pipe"),
         ("set -eo pipefail; x | a; b", "fails"),
         ("set -e; v=$(x; a); b", "fails"),
+        ("set -e; v=$(x; a) && b", "fails"),
         ("set -e; ! x; a", "negated"),
         ("set -e; x & a", "background"),
         ("set -e; f() { x; a; }; f", "fails"),
@@ -102,6 +103,7 @@ fn with_errexit() {
         ("set -e; a && { x; b; }; c", "fails"),
         ("set -e; { a && x; }; c", "fails"),
         ("set -e; { x && a; }; c", "andlist"),
+        ("set -e; { x && a; } || false; c", "fails"),
     ];
     for (text, expected) in cases {
         assert_eq!(fate(text, &Shell::default()), expected, "{text}");

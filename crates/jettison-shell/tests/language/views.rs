@@ -86,6 +86,7 @@ fn launched_commands() {
     let cases = [
         ("xargs -0 -r -n 1 rm -f", "rm 1"),
         ("xargs -rt apt-mark manual", "apt-mark 1"),
+        ("xargs -0rn 1 -I{} rm {}", "rm 1"),
         ("xargs", ""),
         ("find . -type f -exec strip --all {} + -o -exec sudo rm '{}' \\;", "strip 2, rm 1"),
         ("find . -delete", ""),
