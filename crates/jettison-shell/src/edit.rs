@@ -38,6 +38,7 @@ impl Command<'_> {
                     Some(right) if right.kind == Background => here.start..right.range.end,
                     _ => start..here.end,
                 },
+                (Background, Some(Newline)) => left.range.end..here.end,
                 (Newline | Background, Some(_)) => here.start..right?.range.end,
                 (Newline, None) => here,
                 (Background, None) => left.range.end..here.end,
@@ -55,10 +56,10 @@ impl Command<'_> {
         if text.get(..cut.start)?.ends_with(operator) && text.get(cut.end..)?.starts_with(operator) {
             return None;
         }
-        // The body of another's heredoc must stay where it is.
+        // The body of another's heredoc must stay where it is, and the line break before it.
         let bodies = self.script.heredocs().len();
         let own: Vec<_> = self.heredocs().map(|heredoc| heredoc.range.clone()).collect();
-        let within = |body: &Range<usize>| body.start < cut.end && cut.start < body.end;
+        let within = |body: &Range<usize>| body.start <= cut.end && cut.start < body.end;
         if bodies > own.len()
             && self.script.heredocs().iter().any(|heredoc| within(&heredoc.range) && !own.contains(&heredoc.range))
         {

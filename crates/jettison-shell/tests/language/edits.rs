@@ -47,6 +47,7 @@ fn removal() {
         ("a <<E &&\nfoo\nE\nx", None),
         ("a <<E\nfoo\nE\nx", Some("a <<E\nfoo\nE\n")),
         ("x <<E\nfoo\nE\na", Some("a")),
+        ("a <<E & x\nfoo\nE\nb", Some("a <<E &\nfoo\nE\nb")),
         ("$(x;(a))", None),
         ("$(x; (a) )", None),
         ("$( x; (a) )", Some("$( (a) )")),
