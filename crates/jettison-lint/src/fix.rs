@@ -44,12 +44,22 @@ pub struct Done {
 
 /// Makes all fixes that are at most as daring as `safety`.
 pub fn mend(text: &str, context: &Context, catalog: &dyn Catalog, config: &Config, safety: Safety) -> Mended {
+    mend_with(text, context, safety, &|file, context| lint(file, context, catalog, config))
+}
+
+/// The same with what `find` finds.
+pub(crate) fn mend_with(
+    text: &str,
+    context: &Context,
+    safety: Safety,
+    find: &dyn Fn(&Dockerfile, &Context) -> Vec<Finding>,
+) -> Mended {
     let mut mended = Mended { text: text.to_owned(), files: BTreeMap::new(), done: Vec::new(), left: Vec::new() };
     let mut refused: BTreeSet<(String, String)> = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         let file = Dockerfile::parse(&mended.text);
         let around = context.with(mended.files.clone());
-        let found = lint(&file, &around, catalog, config);
+        let found = find(&file, &around);
         let key =
             |finding: &Finding, fix: &Fix| (finding.rule.code.to_owned(), format!("{:?}{:?}", fix.edits, fix.files));
         let mut candidates = Vec::new();
@@ -94,7 +104,7 @@ pub fn mend(text: &str, context: &Context, catalog: &dyn Catalog, config: &Confi
         }
     }
     let file = Dockerfile::parse(&mended.text);
-    mended.left = lint(&file, &context.with(mended.files.clone()), catalog, config);
+    mended.left = find(&file, &context.with(mended.files.clone()));
     mended
 }
 

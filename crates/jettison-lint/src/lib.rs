@@ -11,8 +11,8 @@
 //!
 //! An editor needs no more than [`lint()`] and [`Fix::edits`], both of which work on text and spans.
 
-pub mod baseline;
 pub mod aliases;
+pub mod baseline;
 pub mod catalog;
 pub mod clutter;
 pub mod config;
@@ -20,12 +20,14 @@ pub mod context;
 pub mod examples;
 pub mod finding;
 mod fix;
+mod fragment;
 pub mod init;
 mod lint;
 pub mod model;
 pub mod output;
 pub mod pages;
 mod report;
+mod rewrite;
 mod rule;
 pub mod rules;
 pub mod settings;
@@ -38,6 +40,7 @@ pub use config::{Config, LabelType, Selector};
 pub use context::Context;
 pub use finding::{Finding, Findings, Fix, Place, Safety};
 pub use fix::{Done, Mended, mend};
+pub use fragment::{lint_fragment, mend_fragment};
 pub use lint::lint;
 pub use report::{Report, Site};
 pub use rule::{Family, Fixable, Rule, Severity};
