@@ -12,6 +12,12 @@ use crate::syntax::{
 use crate::word::{Part, PartKind, Word};
 use crate::wrapper;
 
+/// Longer paths are not followed.
+const MAX_PATH: usize = 1024;
+
+/// More directories than this are not kept for `popd`.
+const MAX_PUSHED: usize = 16;
+
 /// What the shell was told so far.
 #[derive(Clone)]
 struct State {
@@ -384,6 +390,9 @@ impl<'a> Walk<'a> {
                 let to = command.operands(&[]).first().map(|word| word.literal());
                 let entered = self.enter(to);
                 let left = std::mem::replace(&mut self.state.directory, entered);
+                if self.state.pushed.len() == MAX_PUSHED {
+                    self.state.pushed.remove(0);
+                }
                 self.state.pushed.push(left);
             }
             Some("popd") => self.state.directory = self.state.pushed.pop().flatten(),
@@ -398,9 +407,9 @@ impl<'a> Walk<'a> {
             return None;
         }
         if to.starts_with('/') {
-            return Some(normal(&to));
+            return (to.len() < MAX_PATH).then(|| normal(&to));
         }
-        let directory = self.state.directory.as_deref()?;
+        let directory = self.state.directory.as_deref().filter(|directory| directory.len() + to.len() < MAX_PATH)?;
         Some(if directory.is_empty() { normal(&to) } else { normal(&format!("{directory}/{to}")) })
     }
 }

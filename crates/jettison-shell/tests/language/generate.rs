@@ -162,6 +162,12 @@ fn hostile_scripts() {
         "&",
         "\\`",
         "$((a) ",
+        "cd a;",
+        "pushd a|b;",
+        "pushd a;",
+        "set -e;",
+        "a <<E&&",
+        "a||false||",
     ] {
         let text = opening.repeat(40_000 / opening.len());
         for dialect in [Dialect::Posix, Dialect::Bash] {
