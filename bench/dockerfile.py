@@ -45,6 +45,7 @@ class Engine(Jettison):
 
     def __init__(self, work, registry, program, mirror):
         super().__init__(work, registry, program, mirror)
+        self.pid = None
         self.seed, self.base = os.path.join(self.root, "seed"), f"{registry.address}/base:1"
         # Steps reach the mirror as they do elsewhere: by the configuration of the base.
         del self.env["http_proxy"], self.env["no_proxy"]
@@ -57,6 +58,7 @@ class Engine(Jettison):
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.pid = process.pid
         output = process.stdout.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -173,7 +175,7 @@ class Measurement:
         for builder in self.builders:
             if isinstance(builder, Engine):
                 options = builder.options(dockerfile)
-                with Together() as together:
+                with Together(builder) as together:
                     builder.jettison("build", *options, "-o", f"type=oci,dest={path}", project)
                 return together.peak, os.path.getsize(path)
         return None
@@ -186,10 +188,12 @@ class Measurement:
 
 
 class Together:
-    """The most memory that all descendants of this process held at once while the block ran, in bytes."""
+    """The most memory that a builder's process and all below it held at once while the block ran, in bytes."""
+
+    def __init__(self, builder):
+        self.builder, self.peak, self.over = builder, 0, threading.Event()
 
     def __enter__(self):
-        self.peak, self.over = 0, threading.Event()
         self.thread = threading.Thread(target=self.watch, daemon=True)
         self.thread.start()
         return self
@@ -200,25 +204,24 @@ class Together:
 
     def watch(self):
         while not self.over.wait(0.02):
-            self.peak = max(self.peak, sum(proportional(pid) for pid in descendants(os.getpid())))
+            if self.builder.pid:
+                self.peak = max(self.peak, sum(proportional(pid) for pid in tree(self.builder.pid)))
 
 
-def descendants(root):
-    """The processes below one, without those that run the mirror, the registry or a peer: jettison's."""
-    children, names = {}, {}
-    for entry in os.listdir("/proc"):
+def tree(root):
+    """A process and all below it."""
+    children = {}
+    for pid in (int(entry) for entry in os.listdir("/proc") if entry.isdigit()):
         try:
-            with open(f"/proc/{entry}/stat", encoding="utf-8", errors="replace") as file:
-                before, _, after = file.read().rpartition(")")
-        except (FileNotFoundError, NotADirectoryError, ProcessLookupError):
+            with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+                parent = file.read().rpartition(")")[2].split()[1]
+        except (FileNotFoundError, ProcessLookupError):
             continue
-        pid = int(entry) if entry.isdigit() else None
-        children.setdefault(int(after.split()[1]), []).append(pid)
-        names[pid] = before.partition("(")[2]
-    below = [pid for pid in children.get(root, []) if pid and names[pid].startswith("jettison")]
-    for pid in below:
-        below += [child for child in children.get(pid, []) if child]
-    return below
+        children.setdefault(int(parent), []).append(pid)
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
 
 
 def proportional(pid):
