@@ -53,7 +53,7 @@ fn builder(facts: &Facts, style: Style, plan: &Plan) -> String {
         Style::Venv | Style::Uv | Style::Poetry => VENV,
     };
     let mut text = format!(
-        "# Dependencies, and what building them needs. Only {kept} goes into the image.\nFROM base AS builder\n"
+        "# builder installs the dependencies, with all that building them needs; only {kept} goes into the image.\nFROM base AS builder\n"
     );
     text += &system::build_packages(facts);
     if !plan.tools.is_empty() {
@@ -109,7 +109,7 @@ fn packages(facts: &Facts, style: Style, plan: &Plan) -> String {
 }
 
 fn development(facts: &Facts, style: Style, plan: &Plan) -> String {
-    let mut text = String::from("# For work on the source: docker build --target development\n");
+    let mut text = String::from("# development is for work on the source: docker build --target development\n");
     let has_builder = plan.install.is_some() || plan.project.is_some();
     match style {
         Style::Prefix | Style::Wheels => text += &format!("FROM base AS development\n{}", packages(facts, style, plan)),
@@ -136,14 +136,14 @@ fn development(facts: &Facts, style: Style, plan: &Plan) -> String {
             format!("python -m unittest discover --start-directory {tests}")
         };
         text +=
-            &format!("# The tests, as a step: docker build --target test\nFROM development AS test\nRUN {command}\n\n");
+            &format!("# test runs the tests: docker build --target test\nFROM development AS test\nRUN {command}\n\n");
     }
     text
 }
 
 fn runtime(facts: &Facts, style: Style, plan: &Plan, image: &str) -> String {
     let is_distroless = style == Style::Distroless;
-    let mut text = format!("# The image.\nFROM {image} AS runtime\n");
+    let mut text = format!("# runtime is the image.\nFROM {image} AS runtime\n");
     if is_distroless {
         text += "ENV PYTHONUNBUFFERED=1\nWORKDIR /app\n";
     } else {

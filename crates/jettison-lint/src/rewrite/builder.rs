@@ -14,7 +14,7 @@ const OUTSIDE: [&str; 5] =
 
 /// The text of the stage.
 pub(super) fn write(plan: &Plan<'_, '_>) -> Result<String, Obstacle> {
-    let mut lines = vec![format!("# What builds: only {} goes into the image.", plan.venv)];
+    let mut lines = vec![format!("# builder installs the dependencies; only {} goes into the image.", plan.venv)];
     let from = plan.subject.file.text(head_without_name(plan));
     lines.push(format!("{} AS builder", from.trim_end()));
     let mut has_manifests = false;

@@ -96,7 +96,8 @@ fn head(plan: &Plan<'_, '_>) -> Result<String, Obstacle> {
         written.to_owned()
     };
     let (before, after) = (file.text(Span::new(span.start, image.start)), file.text(Span::new(image.end, span.end)));
-    Ok(format!("# What runs.\n{before}{name}{after}"))
+    let stage = plan.stage.syntax.from.name.as_ref().map_or("runtime".to_owned(), ToString::to_string);
+    Ok(format!("# {stage} is the image.\n{before}{name}{after}"))
 }
 
 /// `python:3.12-bookworm` → `python:3.12-slim-bookworm`. A digest is one of another image, and goes.

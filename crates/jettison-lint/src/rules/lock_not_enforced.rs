@@ -2,6 +2,7 @@ use crate::finding::{Findings, Fix};
 use crate::model::{Stage, Step, Subject};
 use crate::rule::{Family, Fixable, Rule, Severity};
 use jettison_dockerfile::{Edit, Span};
+use jettison_shell::PackageCall;
 use jettison_shell::packages::{Action, Manager, OperandKind};
 
 pub(super) static RULE: Rule = Rule {
@@ -102,7 +103,7 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
         for (command, call) in &step.packages {
             let (lock, option) = match (call.manager, call.action) {
                 (Manager::Uv, Action::Sync) => ("uv.lock", Some("--locked")),
-                (Manager::Pipenv, Action::Install) => ("Pipfile.lock", Some("--deploy")),
+                (Manager::Pipenv, Action::Install | Action::Sync) if !is_sync(step, call) => ("Pipfile.lock", Some("--deploy")),
                 (Manager::Pip | Manager::UvPip, Action::Install) => {
                     let Some(lock) = ["uv.lock", "poetry.lock", "pdm.lock", "pylock.toml"].into_iter().find(|lock| has(subject, lock))
                     else {
@@ -138,11 +139,17 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// `pipenv sync` takes the lock as it is.
+fn is_sync(step: &Step<'_>, call: &PackageCall<'_>) -> bool {
+    let verb = call.verb.clone().and_then(|range| step.shell?.text.get(range));
+    verb == Some("sync")
+}
+
 fn has(subject: &Subject<'_>, lock: &str) -> bool {
     subject.context.text(lock).is_some()
 }
 
-fn is_enforced(_: &Stage<'_>, step: &Step<'_>, call: &jettison_shell::PackageCall<'_>) -> bool {
+fn is_enforced(_: &Stage<'_>, step: &Step<'_>, call: &PackageCall<'_>) -> bool {
     const OPTIONS: &[&str] = &[
         "--locked", "--frozen", "--deploy", "--ignore-pipfile", "--no-deps", "--require-hashes", "--requirement", "-r", "--constraint",
         "-c", "--skip-lock", "--dry-run", "--check",

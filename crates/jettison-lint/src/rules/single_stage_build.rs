@@ -34,7 +34,7 @@ CMD ["python", "main.py"]
 ```
 
 ```dockerfile fixed
-# What builds: only /opt/venv goes into the image.
+# builder installs the dependencies; only /opt/venv goes into the image.
 FROM python:3.12-slim AS builder
 RUN apt-get update && apt-get install -y gcc libpq-dev
 RUN python -m venv /opt/venv
@@ -42,7 +42,7 @@ ENV PATH="/opt/venv/bin:$PATH"
 COPY requirements.txt .
 RUN pip install -r requirements.txt
 
-# What runs.
+# runtime is the image.
 FROM python:3.12-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libpq5 \

@@ -60,7 +60,9 @@ fn sources() -> Vec<Dependencies> {
 #[test]
 fn what_is_written_passes_every_rule() {
     let mut faults = String::new();
-    let config = Config { select: vec![Selector::All], ..Config::default() };
+    // Debian keeps no old versions, so that a pinned one ends by breaking the build.
+    let ignore = Selector::parse("package-version-missing").unwrap();
+    let config = Config { select: vec![Selector::All], ignore, ..Config::default() };
     for dependencies in sources() {
         for style in Style::ALL {
             for (is_package, packages) in [(false, true), (true, false)] {
