@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use jettison_build::{BuildError, Context as _};
 use jettison_dockerfile::Dockerfile;
 use jettison_dockerfile::instruction::{InstructionKind, Source};
-use jettison_lint::{Catalog, Config, Context, Mended, Report, Safety, lint, mend};
+use jettison_lint::{Catalog, Config, Context, Mended, Report, Safety, lint, lint_fragment, mend, mend_fragment};
 use jettison_tree::TreePath;
 
 use super::find::{Target, shown};
@@ -23,6 +23,8 @@ pub struct Job {
     pub config: Config,
     /// The build context, where the user names one.
     pub context: Option<PathBuf>,
+    /// Whether it is a piece that has no `FROM`.
+    pub fragment: bool,
     /// How daring fixes may be; `None` if none are wanted.
     pub safety: Option<Safety>,
 }
@@ -77,7 +79,7 @@ pub fn inspect(job: &Job, catalog: &(dyn Catalog + Sync)) -> Result<Inspected, B
     let file = Dockerfile::parse(&before);
     let directory = match &job.context {
         Some(directory) => Some(directory.clone()),
-        None if target.has_place() => Some(context_of(&file, target)),
+        None if target.has_place() && !job.fragment => Some(context_of(&file, target)),
         None => None,
     };
     let context = match &directory {
@@ -89,12 +91,16 @@ pub fn inspect(job: &Job, catalog: &(dyn Catalog + Sync)) -> Result<Inspected, B
     let mut mended = None;
     match job.safety {
         Some(safety) => {
+            let mend = if job.fragment { mend_fragment } else { mend };
             let mut done = mend(&before, &context, catalog, &job.config, safety);
             report.findings = std::mem::take(&mut done.left);
             report.file = Dockerfile::parse(&done.text);
             mended = Some(done);
         }
-        None => report.findings = lint(&report.file, &context, catalog, &job.config),
+        None => {
+            let lint = if job.fragment { lint_fragment } else { lint };
+            report.findings = lint(&report.file, &context, catalog, &job.config);
+        }
     }
     Ok(Inspected { path: target.path.clone(), report, before, context: directory, mended })
 }

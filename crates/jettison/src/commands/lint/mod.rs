@@ -43,6 +43,9 @@ pub struct LintArgs {
     /// The build context, where it is another directory than the Dockerfile's
     #[arg(long, value_name = "DIR")]
     context: Option<PathBuf>,
+    /// Look at instructions that have no FROM above them, such as a part that is included
+    #[arg(long)]
+    fragment: bool,
     /// What to call standard input
     #[arg(long, value_name = "PATH")]
     stdin_filename: Option<PathBuf>,
@@ -217,7 +220,13 @@ impl Run<'_> {
 
     fn job(&self, target: Target, configuration: &mut Configuration) -> Result<Job, BuildError> {
         let config = configuration.for_file(target.place())?;
-        Ok(Job { target, config, context: self.args.context.clone(), safety: self.safety() })
+        Ok(Job {
+            target,
+            config,
+            context: self.args.context.clone(),
+            fragment: self.args.fragment,
+            safety: self.safety(),
+        })
     }
 
     /// Who answers for registries, indices and scripts: ShellCheck if it is installed, and nobody for the rest unless a fix may need
