@@ -84,3 +84,5 @@ fn kind(information: &str) -> BlockKind<'_> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::found;

@@ -23,7 +23,7 @@ impl Catalog for World {
     }
 
     /// An image for one platform alone.
-    fn image(&self, image: &Reference) -> Option<ImageFacts> {
+    fn image(&self, image: &Reference, _: Option<&str>) -> Option<ImageFacts> {
         let facts = || ImageFacts {
             platform: "linux/amd64".to_owned(),
             wanted: "linux/arm64/v8".to_owned(),
@@ -58,6 +58,13 @@ fn lines(text: &str, context: &Context, config: &Config) -> BTreeSet<usize> {
         Place::Context { line, .. } => line.unwrap_or(1),
     };
     found.iter().map(|finding| line(&finding.place)).collect()
+}
+
+/// The lines in which the rule with this code finds something, in a context of these files; for tables of cases beside rules.
+pub(crate) fn found(code: &str, text: &str, files: &[(&str, &str)]) -> Vec<usize> {
+    let rule = rules::all().find(|rule| rule.code == code).unwrap();
+    let files = files.iter().map(|(path, text)| (TreePath::parse(path).unwrap(), (*text).to_owned()));
+    lines(text, &Context::none().with(files), &Config::only(rule)).into_iter().collect()
 }
 
 #[test]

@@ -4,8 +4,8 @@
 use super::variables::{absolute, shell_value};
 use super::{Install, Stage, Subject};
 use jettison_python::NormalizedName;
-use jettison_python::{Constraint, Requirement};
 use jettison_python::requirements::{Line, Wanted, parse};
+use jettison_python::{Constraint, Requirement};
 use jettison_shell::packages::{Manager, OperandKind, PackageCall};
 use jettison_tree::TreePath;
 use serde_json::Value as Json;
@@ -178,7 +178,8 @@ impl<'a> Subject<'a> {
             return;
         };
         let dynamic = project.get("dynamic").and_then(|dynamic| dynamic.as_array());
-        demands.is_complete &= !dynamic.is_some_and(|dynamic| dynamic.iter().any(|field| field.as_str() == Some("dependencies")));
+        demands.is_complete &=
+            !dynamic.is_some_and(|dynamic| dynamic.iter().any(|field| field.as_str() == Some("dependencies")));
         for dependency in project.get("dependencies").and_then(|list| list.as_array()).into_iter().flatten() {
             if let Some(text) = dependency.as_str() {
                 demands.add(text, Some((file.clone(), 1)));
@@ -218,9 +219,9 @@ fn toml_lock(text: &str, file: &TreePath, demands: &mut Demands) -> Option<()> {
         let field = |key: &str| package.get(key).and_then(toml::Value::as_str);
         let (Some(name), version) = (field("name"), field("version").unwrap_or_default()) else { continue };
         let groups = package.get("groups").and_then(|groups| groups.as_array());
-        let is_development = groups.is_some_and(|groups| {
-            !groups.iter().any(|group| matches!(group.as_str(), Some("main" | "default")))
-        }) || field("category") == Some("dev");
+        let is_development = groups
+            .is_some_and(|groups| !groups.iter().any(|group| matches!(group.as_str(), Some("main" | "default"))))
+            || field("category") == Some("dev");
         let source = package.get("source").and_then(|source| source.as_table());
         let is_local = source.is_some_and(|source| {
             ["virtual", "editable", "directory", "path"].iter().any(|kind| source.contains_key(*kind))
@@ -250,7 +251,8 @@ fn pipfile_lock(text: &str, file: &TreePath, demands: &mut Demands) -> Option<()
     let lock: Json = serde_json::from_str(text).ok()?;
     for (name, package) in lock.get("default")?.as_object()? {
         let versions = package.get("version").and_then(Json::as_str).unwrap_or_default().to_owned();
-        let line = text.lines().position(|line| line.trim_start().starts_with(&format!("\"{name}\":"))).map_or(1, |at| at + 1);
+        let line =
+            text.lines().position(|line| line.trim_start().starts_with(&format!("\"{name}\":"))).map_or(1, |at| at + 1);
         if let Ok(name) = NormalizedName::parse(name) {
             demands.all.push(Demand { name, versions, file: Some((file.clone(), line)), wheels: None });
         }

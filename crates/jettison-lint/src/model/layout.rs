@@ -542,6 +542,22 @@ impl super::Subject<'_> {
         shipped
     }
 
+    /// Whether a stage is about Python: its image is made for it, or something brings Python or its distributions.
+    pub fn is_python(&self, stage: &Stage<'_>) -> bool {
+        let brings = |layout: &&Layout| {
+            !layout.installs.is_empty()
+                || !layout.venvs.is_empty()
+                || layout.packages.iter().any(|package| package.name.starts_with("python3") || package.name == "python")
+        };
+        stage.python().is_some() || self.layouts_of(stage).iter().any(brings) || !self.ships(stage).is_empty()
+    }
+
+    /// The packages of the distribution that stay in a stage, from the bottom up.
+    pub fn packages_of(&self, stage: &Stage<'_>) -> Vec<&OsPackage> {
+        let layouts = self.layouts_of(stage);
+        layouts.into_iter().flat_map(|layout| &layout.packages).filter(|package| !package.is_removed).collect()
+    }
+
     /// The command and what it asks of the package manager.
     pub fn call(&self, at: At) -> &(Command<'_>, PackageCall<'_>) {
         &self.stages[at.stage].steps[at.step].packages[at.call]

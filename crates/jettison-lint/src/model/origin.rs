@@ -21,7 +21,7 @@ impl<'a> Subject<'a> {
         }
         if let Some(step) = stage.steps.get(at)
             && let Some(file) = step.mounts().iter().filter(|mount| mount.kind == MountKind::Bind).find_map(|mount| {
-                let target = join(step.workdir.as_deref(), mount.target.as_deref()?)?;
+                let target = join(step.workdir.as_deref().or(Some("/")), mount.target.as_deref()?)?;
                 let rest = below(&target, path)?;
                 let source = join(Some("/"), mount.source.as_deref().unwrap_or("/"))?;
                 let source = join(Some(&source), rest.trim_start_matches('/'))?;

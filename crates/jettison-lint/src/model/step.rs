@@ -139,7 +139,8 @@ impl<'a> Step<'a> {
         self.context_sources().iter().any(whole)
     }
 
-    /// Where `COPY` and `ADD` write, absolute and without `.` and `..`, if it can be told. A `/` at the end is kept.
+    /// Where `COPY` and `ADD` write, absolute and without `.` and `..`, if it can be told. A `/` at the end is kept. Where no `WORKDIR` was
+    /// set it is seen from the root, as in the official images.
     pub fn destination(&self) -> Option<String> {
         let transfer = match &self.instruction.kind {
             InstructionKind::Copy(copy) => &copy.transfer,
@@ -147,7 +148,7 @@ impl<'a> Step<'a> {
             _ => return None,
         };
         let written = self.expand(&transfer.destination)?;
-        let mut path = join(self.workdir.as_deref(), &written)?;
+        let mut path = join(self.workdir.as_deref().or(Some("/")), &written)?;
         if written.ends_with('/') && path != "/" {
             path.push('/');
         }

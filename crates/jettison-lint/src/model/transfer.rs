@@ -43,7 +43,7 @@ impl Brought {
             Source::Heredoc(_) => None,
         });
         let sources: Vec<_> = sources.collect();
-        let destination = step.destination().or_else(|| join(Some("/"), &step.expand(&copy.transfer.destination)?))?;
+        let destination = step.destination()?;
         (sources.len() == copy.transfer.sources.len()).then_some(Self {
             step: number,
             from,

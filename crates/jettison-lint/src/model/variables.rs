@@ -36,7 +36,11 @@ pub fn variable(step: &Step<'_>, command: &Command<'_>, name: &str) -> Option<St
     let exported = step.commands.iter().take_while(|other| other.range().start < command.range().start);
     let exported = exported.filter(|other| other.is("export")).flat_map(|other| other.arguments());
     let prefix = format!("{name}=");
-    if let Some(value) = exported.filter_map(|word| shell_value(step, word)).filter_map(|text| Some(text.strip_prefix(&prefix)?.to_owned())).last() {
+    if let Some(value) = exported
+        .filter_map(|word| shell_value(step, word))
+        .filter_map(|text| Some(text.strip_prefix(&prefix)?.to_owned()))
+        .last()
+    {
         return Some(value);
     }
     let set = step.scope.variable(name)?;

@@ -58,7 +58,8 @@ const VERSIONED: [&str; 7] = ["gcc-", "g++-", "gfortran-", "clang-", "llvm-", "l
 /// Whether only a build needs a package: a compiler, a build system, headers.
 pub fn is_build_only(name: &str) -> bool {
     let versioned = |start: &&str| {
-        name.strip_prefix(*start).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) || *start == "linux-headers-")
+        name.strip_prefix(*start)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()) || *start == "linux-headers-")
     };
     name.ends_with("-dev")
         || name.ends_with("-devel")

@@ -38,19 +38,21 @@ impl Release {
             System::Debian | System::Distroless if says(&["bullseye", "debian11"]) => Self::Bullseye,
             System::Debian if says(&["buster", "stretch", "sid", "forky", "testing"]) => return None,
             // The official images of versions that have ended stay on the release that they ended with.
-            System::Debian => match image.python.as_ref().filter(|python| python.official).and_then(|python| python.version) {
-                Some((3, Some(minor))) if minor < 7 => Self::Bullseye,
-                Some((3, Some(7 | 8))) => Self::Bookworm,
-                Some((2, _)) => return None,
-                Some(_) => Self::Trixie,
-                None if repository.ends_with("debian") => match tag.split(['.', '-']).next() {
-                    Some("11") => Self::Bullseye,
-                    Some("12" | "oldstable") => Self::Bookworm,
-                    Some("13" | "stable" | "latest") => Self::Trixie,
-                    _ => return None,
-                },
-                None => Self::Trixie,
-            },
+            System::Debian => {
+                match image.python.as_ref().filter(|python| python.official).and_then(|python| python.version) {
+                    Some((3, Some(minor))) if minor < 7 => Self::Bullseye,
+                    Some((3, Some(7 | 8))) => Self::Bookworm,
+                    Some((2, _)) => return None,
+                    Some(_) => Self::Trixie,
+                    None if repository.ends_with("debian") => match tag.split(['.', '-']).next() {
+                        Some("11") => Self::Bullseye,
+                        Some("12" | "oldstable") => Self::Bookworm,
+                        Some("13" | "stable" | "latest") => Self::Trixie,
+                        _ => return None,
+                    },
+                    None => Self::Trixie,
+                }
+            }
             System::Ubuntu if says(&["22.04", "jammy"]) => Self::Jammy,
             System::Ubuntu if says(&["24.04", "noble", "latest"]) => Self::Noble,
             _ => return None,
@@ -131,7 +133,9 @@ static LIBRARIES: [Library; 47] = [
         .apk(&["unixodbc-dev"], "unixodbc")
         .rpm(&["unixODBC-devel"], "unixODBC")
         .brought_by(&["unixodbc", "msodbcsql", "odbcinst", "tdsodbc", "odbc-"]),
-    library(&["freetds-dev"], same("libct4 libsybdb5")).apk(&["freetds-dev"], "freetds").rpm(&["freetds-devel"], "freetds-libs"),
+    library(&["freetds-dev"], same("libct4 libsybdb5"))
+        .apk(&["freetds-dev"], "freetds")
+        .rpm(&["freetds-devel"], "freetds-libs"),
     library(&["libxml2-dev"], same("libxml2")).apk(&["libxml2-dev"], "libxml2").rpm(&["libxml2-devel"], "libxml2"),
     library(&["libxslt1-dev", "libxslt-dev"], same("libxslt1.1"))
         .apk(&["libxslt-dev"], "libxslt")
@@ -154,7 +158,9 @@ static LIBRARIES: [Library; 47] = [
     )
     .apk(&["jpeg-dev", "libjpeg-turbo-dev"], "libjpeg-turbo")
     .rpm(&["libjpeg-turbo-devel"], "libjpeg-turbo"),
-    library(&["libpng-dev"], t64("libpng16-16", "libpng16-16t64")).apk(&["libpng-dev"], "libpng").rpm(&["libpng-devel"], "libpng"),
+    library(&["libpng-dev"], t64("libpng16-16", "libpng16-16t64"))
+        .apk(&["libpng-dev"], "libpng")
+        .rpm(&["libpng-devel"], "libpng"),
     library(&["libtiff-dev", "libtiff5-dev"], ["libtiff5", "libtiff5", "libtiff6", "libtiff6", "libtiff6"])
         .apk(&["tiff-dev"], "tiff")
         .rpm(&["libtiff-devel"], "libtiff"),
@@ -173,10 +179,16 @@ static LIBRARIES: [Library; 47] = [
     library(&["libfreetype-dev", "libfreetype6-dev"], same("libfreetype6"))
         .apk(&["freetype-dev"], "freetype")
         .rpm(&["freetype-devel"], "freetype"),
-    library(&["libopenjp2-7-dev"], same("libopenjp2-7")).apk(&["openjpeg-dev"], "openjpeg").rpm(&["openjpeg2-devel"], "openjpeg2"),
+    library(&["libopenjp2-7-dev"], same("libopenjp2-7"))
+        .apk(&["openjpeg-dev"], "openjpeg")
+        .rpm(&["openjpeg2-devel"], "openjpeg2"),
     library(&["liblcms2-dev"], same("liblcms2-2")).apk(&["lcms2-dev"], "lcms2-libs").rpm(&["lcms2-devel"], "lcms2"),
-    library(&["libharfbuzz-dev"], same("libharfbuzz0b")).apk(&["harfbuzz-dev"], "harfbuzz").rpm(&["harfbuzz-devel"], "harfbuzz"),
-    library(&["libfribidi-dev"], same("libfribidi0")).apk(&["fribidi-dev"], "fribidi").rpm(&["fribidi-devel"], "fribidi"),
+    library(&["libharfbuzz-dev"], same("libharfbuzz0b"))
+        .apk(&["harfbuzz-dev"], "harfbuzz")
+        .rpm(&["harfbuzz-devel"], "harfbuzz"),
+    library(&["libfribidi-dev"], same("libfribidi0"))
+        .apk(&["fribidi-dev"], "fribidi")
+        .rpm(&["fribidi-devel"], "fribidi"),
     library(&["libpango1.0-dev"], same("libpango-1.0-0 libpangocairo-1.0-0 libpangoft2-1.0-0"))
         .apk(&["pango-dev"], "pango")
         .rpm(&["pango-devel"], "pango"),
@@ -193,15 +205,23 @@ static LIBRARIES: [Library; 47] = [
         .rpm(&["file-devel"], "file-libs")
         .brought_by(&["file"]),
     library(&["libzmq3-dev"], same("libzmq5")).apk(&["zeromq-dev"], "libzmq").rpm(&["zeromq-devel"], "zeromq"),
-    library(&["libsodium-dev"], same("libsodium23")).apk(&["libsodium-dev"], "libsodium").rpm(&["libsodium-devel"], "libsodium"),
+    library(&["libsodium-dev"], same("libsodium23"))
+        .apk(&["libsodium-dev"], "libsodium")
+        .rpm(&["libsodium-devel"], "libsodium"),
     library(&["libdbus-1-dev"], same("libdbus-1-3")).apk(&["dbus-dev"], "dbus-libs").rpm(&["dbus-devel"], "dbus-libs"),
-    library(&["libglib2.0-dev"], t64("libglib2.0-0", "libglib2.0-0t64")).apk(&["glib-dev"], "glib").rpm(&["glib2-devel"], "glib2"),
+    library(&["libglib2.0-dev"], t64("libglib2.0-0", "libglib2.0-0t64"))
+        .apk(&["glib-dev"], "glib")
+        .rpm(&["glib2-devel"], "glib2"),
     library(&["libkrb5-dev"], same("libgssapi-krb5-2 libkrb5-3"))
         .apk(&["krb5-dev"], "krb5-libs")
         .rpm(&["krb5-devel"], "krb5-libs"),
-    library(&["librdkafka-dev"], same("librdkafka1")).apk(&["librdkafka-dev"], "librdkafka").rpm(&["librdkafka-devel"], "librdkafka"),
+    library(&["librdkafka-dev"], same("librdkafka1"))
+        .apk(&["librdkafka-dev"], "librdkafka")
+        .rpm(&["librdkafka-devel"], "librdkafka"),
     library(&["libsnappy-dev"], same("libsnappy1v5")).apk(&["snappy-dev"], "snappy").rpm(&["snappy-devel"], "snappy"),
-    library(&["libgeos-dev"], t64("libgeos-c1v5", "libgeos-c1t64")).apk(&["geos-dev"], "geos").rpm(&["geos-devel"], "geos"),
+    library(&["libgeos-dev"], t64("libgeos-c1v5", "libgeos-c1t64"))
+        .apk(&["geos-dev"], "geos")
+        .rpm(&["geos-devel"], "geos"),
     library(&["libgdal-dev"], ["libgdal28", "libgdal30", "libgdal32", "libgdal34t64", "libgdal36"])
         .apk(&["gdal-dev"], "gdal")
         .rpm(&["gdal-devel"], "gdal-libs")
@@ -215,12 +235,9 @@ static LIBRARIES: [Library; 47] = [
     )
     .apk(&["libspatialindex-dev"], "libspatialindex")
     .rpm(&["spatialindex-devel"], "spatialindex"),
-    library(
-        &["libhdf5-dev"],
-        ["libhdf5-103-1", "libhdf5-103-1", "libhdf5-103-1", "libhdf5-103-1t64", "libhdf5-310"],
-    )
-    .apk(&["hdf5-dev"], "hdf5")
-    .rpm(&["hdf5-devel"], "hdf5"),
+    library(&["libhdf5-dev"], ["libhdf5-103-1", "libhdf5-103-1", "libhdf5-103-1", "libhdf5-103-1t64", "libhdf5-310"])
+        .apk(&["hdf5-dev"], "hdf5")
+        .rpm(&["hdf5-devel"], "hdf5"),
     library(&["libopenblas-dev"], same("libopenblas0"))
         .apk(&["openblas-dev"], "openblas")
         .rpm(&["openblas-devel"], "openblas"),
@@ -231,13 +248,19 @@ static LIBRARIES: [Library; 47] = [
         .apk(&["libmemcached-dev"], "libmemcached-libs")
         .rpm(&["libmemcached-devel"], "libmemcached-libs"),
     library(&["libev-dev"], t64("libev4", "libev4t64")).apk(&["libev-dev"], "libev").rpm(&["libev-devel"], "libev"),
-    library(&["portaudio19-dev"], same("libportaudio2")).apk(&["portaudio-dev"], "portaudio").rpm(&["portaudio-devel"], "portaudio"),
-    library(&["libsndfile1-dev"], same("libsndfile1")).apk(&["libsndfile-dev"], "libsndfile").rpm(&["libsndfile-devel"], "libsndfile"),
+    library(&["portaudio19-dev"], same("libportaudio2"))
+        .apk(&["portaudio-dev"], "portaudio")
+        .rpm(&["portaudio-devel"], "portaudio"),
+    library(&["libsndfile1-dev"], same("libsndfile1"))
+        .apk(&["libsndfile-dev"], "libsndfile")
+        .rpm(&["libsndfile-devel"], "libsndfile"),
     library(&["libgraphviz-dev", "graphviz-dev"], same("libcgraph6 libgvc6"))
         .apk(&["graphviz-dev"], "graphviz")
         .rpm(&["graphviz-devel"], "graphviz-libs")
         .brought_by(&["graphviz"]),
-    library(&["libcups2-dev"], t64("libcups2", "libcups2t64")).apk(&["cups-dev"], "cups-libs").rpm(&["cups-devel"], "cups-libs"),
+    library(&["libcups2-dev"], t64("libcups2", "libcups2t64"))
+        .apk(&["cups-dev"], "cups-libs")
+        .rpm(&["cups-devel"], "cups-libs"),
     library(&["libgmp-dev"], same("libgmp10")).apk(&["gmp-dev"], "gmp").rpm(&["gmp-devel"], "gmp"),
 ];
 
@@ -317,9 +340,9 @@ pub fn development_package(package: &str, release: Release) -> Option<&'static s
 }
 
 fn find(package: &str) -> Option<&'static Library> {
-    LIBRARIES.iter().find(|library| {
-        [library.apt_dev, library.apk_dev, library.rpm_dev].iter().any(|list| list.contains(&package))
-    })
+    LIBRARIES
+        .iter()
+        .find(|library| [library.apt_dev, library.apk_dev, library.rpm_dev].iter().any(|list| list.contains(&package)))
 }
 
 fn names(library: &'static Library, release: Release) -> &'static str {

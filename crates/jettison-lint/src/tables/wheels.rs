@@ -3,12 +3,11 @@
 //! Looked up on PyPI in November 2026: 34 distributions with extensions in C that are asked for often, newest releases.
 
 /// Without a wheel for Linux, and the development packages of Debian that their libraries come with.
-const WITHOUT_ANY: [(&str, &[&str]); 7] = [
+const WITHOUT_ANY: [(&str, &[&str]); 6] = [
     ("mysqlclient", &["default-libmysqlclient-dev"]),
     ("psycopg-c", &["libpq-dev"]),
     ("psycopg2", &["libpq-dev"]),
     ("pycairo", &["libcairo2-dev"]),
-    ("pygraphviz", &["libgraphviz-dev"]),
     ("python-ldap", &["libldap-dev", "libsasl2-dev"]),
     ("uwsgi", &[]),
 ];
