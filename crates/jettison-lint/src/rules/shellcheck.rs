@@ -23,8 +23,9 @@ A `RUN` is a shell script, and ShellCheck knows the ways in which such scripts g
 and the variables that the script has at its place. Its own codes are taken where a rule is named: `SC2086` can be selected and
 ignored, in the configuration and in comments.
 
-Not listened to is what means nothing in a Dockerfile: `SC1090` and `SC1091` (files of the image that it cannot read), `SC2187` (which
-shell `ash` is), and where the name of the image does not tell which shell `/bin/sh` is, that POSIX lacks something (`SC3…`).
+Not listened to is what means nothing in a Dockerfile: `SC1090` and `SC1091` (files of the image that it cannot read), `SC2154`
+(variables that the base image may set), `SC2187` (which shell `ash` is), and where the name of the image does not tell that `/bin/sh` is
+dash, that POSIX lacks something (`SC3…`).
 
 ## Example
 
@@ -58,7 +59,7 @@ Unsafe: what ShellCheck proposes. Quotes, for one, are wrong where a variable wa
 };
 
 /// What means nothing here; see the documentation.
-const UNHEARD: [u32; 3] = [1090, 1091, 2187];
+const UNHEARD: [u32; 4] = [1090, 1091, 2154, 2187];
 
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let runs: Vec<_> = subject.runs().filter(|(_, _, shell)| !shell.is_exec).collect();
