@@ -1,0 +1,36 @@
+//! The rules, all of them at once, on Dockerfiles as people write them and on pieces of them.
+
+mod invariants;
+
+use jettison_lint::{examples, rules};
+use std::fs;
+use std::path::Path;
+
+/// The Dockerfiles of the corpus and of the articles, and all examples of the documentation.
+fn dockerfiles() -> Vec<String> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let directories = ["tests/corpus", "../../tests/peers/articles"].map(|path| fs::read_dir(here.join(path)).unwrap());
+    let paths = directories.into_iter().flatten().map(|entry| entry.unwrap().path());
+    let files = paths.filter(|path| path.extension().is_some_and(|end| end == "Dockerfile"));
+    let files = files.map(|path| fs::read_to_string(path).unwrap());
+    let blocks = rules::all().flat_map(|rule| examples::blocks(rule.docs));
+    let shown =
+        blocks.filter(|block| !matches!(block.kind, examples::BlockKind::File { .. } | examples::BlockKind::Heading));
+    files.chain(shown.map(|block| block.text.to_owned())).collect()
+}
+
+#[test]
+fn findings_are_in_place_and_fixes_converge() {
+    let all = dockerfiles();
+    assert!(all.len() > 100);
+    all.iter().for_each(|text| invariants::check(text));
+}
+
+/// Whoever is typing has half of a Dockerfile.
+#[test]
+fn half_a_dockerfile_is_no_reason_to_fail() {
+    for text in dockerfiles() {
+        let cut = (text.len() / 3..=text.len() * 2 / 3).find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        invariants::check(&text[..cut]);
+    }
+}
