@@ -14,8 +14,8 @@ pub trait Catalog {
     /// that a musl system runs: pure, or `musllinux`.
     fn has_musl_wheel(&self, name: &NormalizedName, version: &str) -> Option<bool>;
 
-    /// What the configuration of an image says.
-    fn image(&self, _image: &Reference) -> Option<ImageFacts> {
+    /// What the configuration of an image says, for the platform that `FROM` names or the one that is built for.
+    fn image(&self, _image: &Reference, _platform: Option<&str>) -> Option<ImageFacts> {
         None
     }
 

@@ -1,6 +1,8 @@
 //! What a stage gets from the image at its bottom: variables, a directory, a shell. The catalog knows, or the name of the image tells.
 
 use super::{Base, Stage, Subject, System};
+use crate::catalog::ImageFacts;
+use jettison_oci::reference::Reference;
 
 /// What is known of the image at the bottom of a stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,8 +45,9 @@ impl Inherited {
     /// Of a stage.
     pub fn of(subject: &Subject<'_>, stage: &Stage<'_>) -> Self {
         let path = || "PATH".to_owned();
-        let bottom = subject.chain(stage).first().map_or(&Base::Unknown, |stage| &stage.base);
-        let reference = match bottom {
+        let chain = subject.chain(stage);
+        let bottom = chain.first().copied().unwrap_or(stage);
+        let reference = match &bottom.base {
             Base::Image(reference) => reference,
             Base::Scratch => {
                 return Self {
@@ -56,7 +59,7 @@ impl Inherited {
             }
             Base::Stage(_) | Base::Unknown => return Self { variables: vec![path()], ..Self::default() },
         };
-        if let Some(facts) = subject.catalog.image(reference) {
+        if let Some(facts) = facts(subject, bottom, reference) {
             let workdir = if facts.workdir.is_empty() { "/".to_owned() } else { facts.workdir };
             let mut variables = facts.variables;
             variables.push(path());
@@ -83,6 +86,23 @@ impl Inherited {
         let found = self.variables.iter().any(|variable| variable == name);
         (found || self.is_complete).then_some(found)
     }
+}
+
+/// What the catalog knows of the image that a stage begins with.
+pub(crate) fn facts(subject: &Subject<'_>, stage: &Stage<'_>, image: &Reference) -> Option<ImageFacts> {
+    let platform = match &stage.syntax.from.platform {
+        // Where programs run is where the image is built for, or near enough.
+        Some(word)
+            if !matches!(
+                word.as_str(),
+                "$BUILDPLATFORM" | "${BUILDPLATFORM}" | "$TARGETPLATFORM" | "${TARGETPLATFORM}"
+            ) =>
+        {
+            Some(subject.globals.expand(word, subject.file.escape())?)
+        }
+        _ => None,
+    };
+    subject.catalog.image(image, platform.as_deref())
 }
 
 #[cfg(test)]

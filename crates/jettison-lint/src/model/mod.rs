@@ -29,6 +29,7 @@ pub use demand::{Demand, Demands};
 pub use edit::remove_line;
 pub use image::{BaseImage, Flavour, Python, System};
 pub use inherited::Inherited;
+pub(crate) use inherited::facts;
 pub(crate) use label::label_fault;
 pub use layout::{At, Destination, Install, Layout, OsPackage, Shipped, Venv, is_of_system};
 pub use scope::{PLATFORM_ARGUMENTS, Scope, Variable, VariableKind};

@@ -1,5 +1,5 @@
 use crate::finding::Findings;
-use crate::model::{Base, Subject};
+use crate::model::{Base, Subject, facts};
 use crate::rule::{Family, Fixable, Rule, Severity};
 
 pub(super) static RULE: Rule = Rule {
@@ -37,7 +37,7 @@ FROM python:3.12-slim
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for stage in &subject.stages {
         let Base::Image(reference) = &stage.base else { continue };
-        let Some(facts) = subject.catalog.image(reference) else { continue };
+        let Some(facts) = facts(subject, stage, reference) else { continue };
         // Variants of one architecture understand each other.
         let family = |platform: &str| platform.splitn(3, '/').take(2).map(str::to_owned).collect::<Vec<_>>();
         if facts.platform.is_empty() || facts.wanted.is_empty() || family(&facts.platform) == family(&facts.wanted) {

@@ -1,7 +1,8 @@
 use crate::finding::{Findings, Fix};
 use crate::model::Subject;
 use crate::rule::{Family, Fixable, Rule, Severity};
-use jettison_dockerfile::Edit;
+use jettison_dockerfile::{Edit, Expander};
+use std::collections::BTreeMap;
 
 pub(super) static RULE: Rule = Rule {
     code: "JET214",
@@ -45,7 +46,9 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for stage in &subject.stages {
         let Some(platform) = &stage.syntax.from.platform else { continue };
         let Some(flag) = subject.flag(stage.head, "platform") else { continue };
-        if matches!(platform.as_str(), "$TARGETPLATFORM" | "${TARGETPLATFORM}") {
+        let target = BTreeMap::from([("TARGETPLATFORM".to_owned(), "linux/any".to_owned())]);
+        let Ok(expansion) = Expander::new(subject.file.escape()).word(platform, &target) else { continue };
+        if expansion.variables.len() == 1 && expansion.value == "linux/any" {
             subject
                 .point(findings, stage.head, flag, format!("`--platform={platform}` is what `FROM` means by itself"))
                 .help("leave the flag out")

@@ -132,7 +132,12 @@ fn unset<'s>(subject: &Subject<'_>, step: &Step<'s>) -> Vec<(&'s Word, Variable,
         return found;
     }
     for (word, expands) in step.instruction.expandable() {
-        look(word, if expands == Expands::Heredoc { Expander::heredoc() } else { expander }, &[]);
+        match expands {
+            Expands::Word => look(word, expander, &[]),
+            Expands::Heredoc => look(word, Expander::heredoc(), &[]),
+            // BuildKit says nothing of `EXPOSE`, which fails where its words are no ports.
+            Expands::Words => {}
+        }
     }
     found
 }

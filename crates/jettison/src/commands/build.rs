@@ -18,12 +18,12 @@ use jettison_oci::types::Platform;
 use jettison_oci::{Image, ImageOrIndex};
 use jettison_tree::Digest;
 
-use super::dockerfile::{self, DockerfileArgs};
+use super::dockerfile::{self, Checks, DockerfileArgs, Scope};
 use super::write_file;
 use crate::cli::print;
 use crate::exit::Exit;
 use crate::session::Session;
-use crate::ui::{show_dockerfile_report, show_report};
+use crate::ui::{plural, show_dockerfile_report, show_report};
 
 /// Build the smallest image that runs a Python project
 #[derive(Debug, Args)]
@@ -246,8 +246,9 @@ fn run_dockerfile(
     }
     let request = dockerfile::request(args, file, session)?;
     if let Some(call) = dockerfile::Call::of(args)? {
-        return dockerfile::call(&call, &request);
+        return dockerfile::call(&call, args, &request, session);
     }
+    dockerfile::refuse_warnings(args, &request, session)?;
     if args.tag.is_empty() && outputs.iter().any(OutputSpec::needs_a_name) {
         return Err(no_name());
     }
@@ -261,6 +262,14 @@ fn run_dockerfile(
             show_dockerfile_report(session.ui, &done.report);
         }
         built.push(done);
+    }
+    if !session.ui.is_quiet() {
+        let checks = Checks::of(args, &request, session, Scope::Target)?;
+        let found = plural(checks.warnings.len(), "warning");
+        match checks.names().as_slice() {
+            [] => {}
+            names => session.ui.note(&format!("{found} found: {} (--check shows where)", names.join(", "))),
+        }
     }
     let images: Vec<Image> = built.iter().map(|built| built.image.clone()).collect();
     let content = content(&images, &request.names, session)?;

@@ -2,6 +2,7 @@
 //!
 //! Everything goes to stderr. What may hold foreign text is escaped before it gets there.
 
+mod checks;
 mod dockerfile;
 mod rawjson;
 mod report;
@@ -20,6 +21,7 @@ use jettison_engine::graph::StepId;
 
 use crate::environment;
 
+pub use checks::checks_text;
 pub use dockerfile::{outline_text, show_dockerfile_report, targets_text};
 pub use report::show_report;
 pub use table::{Align, bytes, table};

@@ -69,6 +69,11 @@ impl IgnoreRules {
         Ok(Self::none())
     }
 
+    /// The text of the file.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The rules.
     pub fn rules(&self) -> &Ignore {
         &self.rules

@@ -5,10 +5,12 @@ use jettison_build::dockerfile::outline;
 use jettison_build::dockerfile::place::Source;
 use jettison_build::dockerfile::request::BuildRequest;
 
+use super::check::{Checks, Scope};
 use crate::cli::print;
 use crate::commands::build::BuildArgs;
 use crate::exit::Exit;
-use crate::ui::{escape, outline_text, targets_text};
+use crate::session::Session;
+use crate::ui::{checks_text, outline_text, targets_text};
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +55,7 @@ impl Call {
 }
 
 /// Answers what is asked of a Dockerfile.
-pub fn call(call: &Call, request: &BuildRequest) -> Result<Exit, BuildError> {
+pub fn call(call: &Call, args: &BuildArgs, request: &BuildRequest, session: &Session<'_>) -> Result<Exit, BuildError> {
     let source = &request.source;
     if call.what != What::Check {
         source.check()?;
@@ -67,31 +69,19 @@ pub fn call(call: &Call, request: &BuildRequest) -> Result<Exit, BuildError> {
             let outline = outline::outline(source, request.target.as_deref(), &request.build_args)?;
             if call.json { serde_json::to_string(&outline)? } else { outline_text(&outline) }
         }
-        What::Check => return check(source, call.json),
+        What::Check => return check(&Checks::of(args, request, session, Scope::All)?, source, call.json),
     };
     print(&said)?;
     Ok(Exit::Fine)
 }
 
-/// What the parser has to say of the file.
-fn check(source: &Source, json: bool) -> Result<Exit, BuildError> {
-    let problems = source.dockerfile.problems();
+/// What is wrong with the file, as `docker build --check` has it.
+fn check(checks: &Checks, source: &Source, json: bool) -> Result<Exit, BuildError> {
     if json {
-        let problems: Vec<_> = problems
-            .iter()
-            .map(|problem| {
-                let (line, column) = (problem.position.line, problem.position.column);
-                let severity = format!("{:?}", problem.severity).to_lowercase();
-                let message = problem.kind.to_string();
-                serde_json::json!({ "line": line, "column": column, "severity": severity, "message": message, "hint": problem.hint() })
-            })
-            .collect();
-        print(&serde_json::json!({ "file": source.name, "problems": problems }).to_string())?;
-    } else if problems.is_empty() {
-        print("no problem was found")?;
+        print(&serde_json::to_string_pretty(checks)?)?;
     } else {
-        let lines: Vec<String> = problems.iter().map(|problem| source.error(problem).to_string()).collect();
-        print(&escape(&lines.join("\n")))?;
+        print(&checks_text(&source.name, source.dockerfile.source(), checks))?;
     }
-    Ok(if problems.is_empty() { Exit::Fine } else { Exit::Findings })
+    let is_fine = checks.warnings.is_empty() && checks.build_error.is_none();
+    Ok(if is_fine { Exit::Fine } else { Exit::Findings })
 }

@@ -1,10 +1,12 @@
 //! `jettison build` of a Dockerfile: the flags that it has besides those of every build, what they mean, and the call.
 //!
-//! 1. [`DockerfileArgs`] are the flags, as `docker buildx build` has them; [`Call`] is what they may ask in place of a build.
+//! 1. [`DockerfileArgs`] are the flags, as `docker buildx build` has them; [`Call`] is what they may ask in place of a build, [`Checks`]
+//!    what BuildKit would warn of.
 //! 2. [`request`] opens contexts and secrets, and looks at the environment where a flag says so.
 //! 3. [`platforms`] are those to build for.
 
 mod call;
+mod check;
 mod flags;
 
 use std::collections::BTreeMap;
@@ -25,6 +27,7 @@ use jettison_engine::sandbox::Secret;
 use jettison_oci::types::Platform;
 
 pub use call::{Call, call};
+pub use check::{Checks, Scope, refuse_warnings};
 pub use flags::DockerfileArgs;
 use flags::{NetworkName, Right};
 

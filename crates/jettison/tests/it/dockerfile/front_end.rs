@@ -74,13 +74,44 @@ fn a_file_can_be_asked_what_it_takes() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["name"], &json["args"][0]["name"]), (&"one".into(), &"VERSION".into()));
     assert!(site.build(&["--call=other"]).failed().1.contains("there is no `other`"));
-    assert_eq!(site.build(&["--check"]).ok(), "no problem was found\n");
+    assert_eq!(site.build(&["--check"]).ok(), "Check complete, no warnings found.\n");
     site.dockerfile("FROM base\nRUM true\n");
     let checked = site.build(&["--check"]);
     assert_eq!(checked.code, 1);
-    assert!(
-        checked.stdout.contains("Dockerfile:2:1: unknown instruction `RUM`\n    2 | RUM true"),
-        "{}",
-        checked.stdout
-    );
+    let error = "ERROR: unknown instruction `RUM` (did you mean `RUN`?)\nDockerfile:2\n";
+    assert!(checked.stdout.contains(error), "{}", checked.stdout);
+    assert!(checked.stdout.contains("   1 |     FROM base\n   2 | >>> RUM true\n"), "{}", checked.stdout);
+}
+
+#[test]
+fn what_buildkit_warns_of_is_found_in_its_lines() {
+    let site = Site::new();
+    let text = "FROM base AS other\nENV A b\nFROM base\nARG DIR\nWORKDIR $DIR\nCMD a \\\n  b\n";
+    site.dockerfile(text);
+    let found = |flags: &[&str]| {
+        let checked = site.build(&[&["--call=check,format=json"], flags].concat());
+        let json: serde_json::Value = serde_json::from_str(&checked.stdout).unwrap();
+        let warnings = json["warnings"].as_array().unwrap().clone();
+        let lines = |warning: &serde_json::Value| {
+            let lines: Vec<_> = warning["location"]["ranges"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|range| range["start"]["line"].clone())
+                .collect();
+            format!("{} {}", warning["ruleName"].as_str().unwrap(), serde_json::to_string(&lines).unwrap())
+        };
+        (checked.code, warnings.iter().map(lines).collect::<Vec<_>>())
+    };
+    let (legacy, workdir, cmd) = ("LegacyKeyValueFormat [2]", "WorkdirRelativePath [5]", "JSONArgsRecommended [6,7]");
+    assert_eq!(found(&[]), (1, [legacy, workdir, cmd].map(str::to_owned).to_vec()));
+    assert_eq!(found(&["--build-arg", "DIR=/x"]).1, [legacy, cmd]);
+    assert_eq!(found(&["--target", "other"]).1, [legacy]);
+    assert_eq!(found(&["--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=all"]), (0, vec![]));
+    // A build tells of the stages that it needs.
+    let built = site.build(&[]);
+    assert!(built.stderr.contains("2 warnings found: JSONArgsRecommended, WorkdirRelativePath"), "{}", built.stderr);
+    site.dockerfile(&format!("# check=skip=JSONArgsRecommended;error=true\n{text}"));
+    let refused = site.build(&[]).failed().1;
+    assert!(refused.contains("warnings are errors here, as `error=true` says: WorkdirRelativePath"), "{refused}");
 }
