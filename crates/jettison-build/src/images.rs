@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
+use std::io::{BufReader, ErrorKind, Read as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use jettison_engine::events::{Event, Events, Unit};
 use jettison_engine::graph::StepId;
-use jettison_engine::store::{NamedImage, Store};
+use jettison_engine::store::{BlobWriter, NamedImage, Store, StoreError};
 use jettison_oci::blob::{BlobError, BlobSource};
 use jettison_oci::daemon::DaemonError;
 use jettison_oci::image::{ContentItem, ImageError, ImageOrIndex, Index};
@@ -35,6 +36,8 @@ use crate::image::StoreBlobs;
 const DIRECTORY: &str = "dir:";
 /// The shortest beginning of a digest that is looked for, in hex digits.
 const SHORTEST_DIGEST: usize = 4;
+/// Blobs are read in pieces of this size.
+const BUFFER: usize = 128 * 1024;
 /// So many near names are suggested.
 const SUGGESTED: usize = 3;
 
@@ -380,12 +383,53 @@ impl Images<'_> {
         source: &Arc<dyn BlobSource>,
         transfer: &Transfer<'_>,
     ) -> Result<(), BuildError> {
-        let writer = self.store.writer()?;
-        let mut counted = Counted { writer, bytes: 0, tell: |bytes| transfer.at(blob.digest, bytes) };
-        source.open(blob)?.copy_to(blob, &mut counted)?;
-        counted.writer.commit(Some(blob.digest))?;
-        Ok(())
+        let fetch = || self.fetch_rest(blob, source, transfer, self.store.resumed_writer(blob.digest)?);
+        match fetch()? {
+            Fetched::Whole => Ok(()),
+            // What an earlier pull left was damaged, and is gone now.
+            Fetched::Other => fetch().map(drop),
+        }
     }
+
+    /// Fetches what is not there of a blob.
+    fn fetch_rest(
+        &self,
+        blob: &Descriptor,
+        source: &Arc<dyn BlobSource>,
+        transfer: &Transfer<'_>,
+        writer: BlobWriter<'_>,
+    ) -> Result<Fetched, BuildError> {
+        let begun = writer.len();
+        let mut counted = Counted { writer, bytes: begun, tell: |bytes| transfer.at(blob.digest, bytes) };
+        if begun < blob.size {
+            let rest = source.open_from(blob, begun)?.into_reader();
+            // One byte more than there should be is enough to know that it is another.
+            let mut rest = BufReader::with_capacity(BUFFER, rest.take(blob.size - begun + 1));
+            std::io::copy(&mut rest, &mut counted).map_err(|error| match error.kind() {
+                ErrorKind::StorageFull => BuildError::from(error).context(format!("blob {}", blob.digest)),
+                _ => BlobError::from_io(blob.digest, error).into(),
+            })?;
+        }
+        let len = counted.writer.len();
+        match counted.writer.commit(Some(blob.digest)) {
+            Ok(_) => Ok(Fetched::Whole),
+            Err(StoreError::Mismatch { .. }) if len != blob.size && begun == 0 => {
+                Err(BlobError::Size { digest: blob.digest, expected: blob.size, actual: len }.into())
+            }
+            Err(StoreError::Mismatch { actual, .. }) if begun == 0 => {
+                Err(BlobError::Digest { expected: blob.digest, actual }.into())
+            }
+            Err(StoreError::Mismatch { .. }) => Ok(Fetched::Other),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What became of a blob.
+enum Fetched {
+    Whole,
+    /// It was begun by an earlier pull, and is not what it should be.
+    Other,
 }
 
 struct Counted<W, F> {

@@ -15,11 +15,23 @@ use crate::types::Descriptor;
 pub trait BlobSource: Send + Sync {
     /// Opens a blob from its start. The bytes are not checked yet: see [`Blob::checked`].
     fn open(&self, descriptor: &Descriptor) -> Result<Blob, BlobError>;
+
+    /// Opens a blob from the byte `at` on. [`Blob::len`] is that of what is left. The digest of such a blob is for the caller to check.
+    fn open_from(&self, descriptor: &Descriptor, at: u64) -> Result<Blob, BlobError> {
+        let Blob { len, mut reader, .. } = self.open(descriptor)?;
+        let skipped = io::copy(&mut reader.by_ref().take(at), &mut io::sink());
+        skipped.map_err(|error| BlobError::from_io(descriptor.digest, error))?;
+        Ok(Blob { len: len.saturating_sub(at), reader, is_vouched_for: false })
+    }
 }
 
 impl<T: BlobSource + ?Sized> BlobSource for Arc<T> {
     fn open(&self, descriptor: &Descriptor) -> Result<Blob, BlobError> {
         (**self).open(descriptor)
+    }
+
+    fn open_from(&self, descriptor: &Descriptor, at: u64) -> Result<Blob, BlobError> {
+        (**self).open_from(descriptor, at)
     }
 }
 

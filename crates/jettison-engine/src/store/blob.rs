@@ -2,14 +2,18 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use jettison_tree::{Digest, Hasher};
+use rustix::fs::{FlockOperation, flock};
 use tempfile::{NamedTempFile, TempPath};
 
 use super::index::{Item, Kind};
 use super::{Store, StoreError};
 
+/// Where blobs are while they are fetched, under their digests.
+pub(super) const PARTIAL: &str = "partial";
 /// Smaller writes are collected to this size.
 const BUFFER: usize = 256 * 1024;
 
@@ -52,7 +56,7 @@ impl Store {
     /// that is an error and nothing is stored.
     pub fn put(&self, mut reader: impl Read, expected: Option<Digest>) -> Result<(Digest, u64), StoreError> {
         let mut writer = self.writer()?;
-        io::copy(&mut reader, &mut writer).map_err(StoreError::io("write", writer.file.path()))?;
+        io::copy(&mut reader, &mut writer).map_err(StoreError::io("write", &self.tmp))?;
         writer.commit(expected)
     }
 
@@ -68,7 +72,31 @@ impl Store {
     /// A writer whose content becomes a blob when it is committed. Dropped before, it leaves nothing.
     pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
         let file = NamedTempFile::new_in(&self.tmp).map_err(StoreError::io("write in", &self.tmp))?;
-        Ok(BlobWriter { store: self, file, hasher: Hasher::new(), buffer: Vec::with_capacity(BUFFER) })
+        let (file, path) = file.into_parts();
+        let (path, hasher) = (Some(path), Hasher::new());
+        Ok(BlobWriter { store: self, file, path, hasher, len: 0, buffer: Vec::with_capacity(BUFFER) })
+    }
+
+    /// A writer for the blob with this digest that goes on where an earlier one stopped, in this process or another: what
+    /// is there already is in [`BlobWriter::len`]. Dropped before it is committed, it leaves what was written for the
+    /// next one. While another process writes the blob, this one begins from the start.
+    pub fn resumed_writer(&self, digest: Digest) -> Result<BlobWriter<'_>, StoreError> {
+        let path = self.root.join(PARTIAL).join(digest.hex());
+        let open = || File::options().read(true).append(true).create(true).open(&path);
+        let mut file = open().map_err(StoreError::io("open", &path))?;
+        // It may have become the blob before we had the lock.
+        let same = |file: &File| {
+            let (ours, there) = (file.metadata().ok()?, fs::metadata(&path).ok()?);
+            Some((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+        };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() || same(&file) != Some(true) {
+            return self.writer();
+        }
+        let mut hasher = Hasher::new();
+        let len = io::copy(&mut file, &mut Hashing(&mut hasher)).map_err(StoreError::io("read", &path))?;
+        let mut path = TempPath::try_from_path(&path).map_err(StoreError::io("take over", &path))?;
+        path.disable_cleanup(true);
+        Ok(BlobWriter { store: self, file, path: Some(path), hasher, len, buffer: Vec::with_capacity(BUFFER) })
     }
 
     /// Takes over the file at `path`, which the caller found to have this digest while writing it, as a blob.
@@ -136,20 +164,60 @@ pub(super) fn rename_into(file: TempPath, to: &Path) -> Result<(), StoreError> {
 /// Writes a blob, hashing as it goes.
 pub struct BlobWriter<'a> {
     store: &'a Store,
-    file: NamedTempFile,
+    file: File,
+    /// Where it is, until it is committed.
+    path: Option<TempPath>,
     hasher: Hasher,
+    /// Bytes so far.
+    len: u64,
     buffer: Vec<u8>,
 }
 
+/// Passes bytes to a hasher.
+struct Hashing<'a>(&'a mut Hasher);
+
+impl Write for Hashing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl BlobWriter<'_> {
+    /// How many bytes there are.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
     /// Makes what was written a blob and returns its digest and length in bytes. Where another digest was `expected`,
     /// that is an error and nothing is stored.
     pub fn commit(mut self, expected: Option<Digest>) -> Result<(Digest, u64), StoreError> {
-        self.flush().map_err(StoreError::io("write", self.file.path()))?;
-        let (digest, len) = self.hasher.finish();
+        self.flush().map_err(StoreError::io("write", self.store.root()))?;
+        let (digest, len) = std::mem::replace(&mut self.hasher, Hasher::new()).finish();
+        let Some(mut path) = self.path.take() else { return Ok((digest, len)) };
+        // Nobody is to go on with it.
+        path.disable_cleanup(false);
         match expected {
             Some(expected) if expected != digest => Err(StoreError::Mismatch { expected, actual: digest, len }),
-            _ => self.store.place(digest, len, self.file.into_temp_path()).map(|()| (digest, len)),
+            _ => self.store.place(digest, len, path).map(|()| (digest, len)),
+        }
+    }
+}
+
+impl Drop for BlobWriter<'_> {
+    /// What was written is there for the next one, where there may be one.
+    fn drop(&mut self) {
+        if self.path.is_some() {
+            let _ = self.flush();
         }
     }
 }
@@ -157,6 +225,7 @@ impl BlobWriter<'_> {
 impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
         if self.buffer.len() + bytes.len() > BUFFER {
             self.flush()?;
         }

@@ -5,13 +5,14 @@
 //! fragments/ab/ab12…      unpacked trees in one file each, under the cache key of what made them
 //! snapshots/ab12…/        unpacked trees as directories, for the sandbox to run in
 //! caches/ab12…/           directories that programs in sandboxes keep
+//! partial/ab12…           blobs that are being fetched, to go on with when that is interrupted
 //! tmp/                    what is being made
 //! store.db                SQLite: what is there, when it was last used, results of functions, names of images
 //! lock                    held shared by who uses the store, exclusively by who sweeps it
 //! ```
 //!
 //! 1. [`Store::open`] makes or opens it.
-//! 2. Blobs come in by [`Store::put`], [`Store::writer`] or [`Store::adopt`].
+//! 2. Blobs come in by [`Store::put`], [`Store::writer`], [`Store::resumed_writer`] or [`Store::adopt`].
 //! 3. Results of pure functions are kept by [`Store::memo_put`], [`Store::fragment_or`] and [`Store::snapshot_or`];
 //!    what a program changed, by [`Store::upper`].
 //! 4. Programs have directories of their own from [`Store::cache_mounts`].
@@ -95,7 +96,7 @@ impl Store {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
             made.map_err(StoreError::io("create the directory", path))
         };
-        for part in ["blobs/sha256", "fragments", "snapshots", "caches", "tmp"] {
+        for part in ["blobs/sha256", "fragments", "snapshots", "caches", blob::PARTIAL, "tmp"] {
             make(&root.join(part))?;
         }
         let lock_path = root.join("lock");

@@ -13,6 +13,7 @@ use jettison_tree::Digest;
 use rusqlite::{Connection, TransactionBehavior};
 use rustix::fs::{FlockOperation, flock};
 
+use super::blob::PARTIAL;
 use super::cache_mount;
 use super::index::{self, Kind};
 use super::snapshot::lock_unused;
@@ -186,7 +187,7 @@ impl Store {
 
         let young = (!alone).then(|| SystemTime::now() - GRACE);
         self.remove_strays(young, &mut pruned)?;
-        pruned.bytes += clear_tmp(&self.tmp, young);
+        pruned.bytes += clear_tmp(&self.tmp, young) + clear_tmp(&self.root.join(PARTIAL), young);
         if alone {
             self.query(|index| index.execute_batch("PRAGMA wal_checkpoint(TRUNCATE); VACUUM;"))?;
         }

@@ -374,3 +374,36 @@ fn many_threads_and_processes_open_a_new_store_at_once() {
     let store = Store::open(dir.path().join("store")).unwrap();
     assert!((0..8).all(|n| store.memo_get(&key(n)).unwrap() == Some(n)));
 }
+
+#[test]
+fn a_blob_is_gone_on_with_where_it_was_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    let content = b"first half, second half";
+    let digest = Digest::of(content);
+    let mut writer = store.resumed_writer(digest).unwrap();
+    assert!(writer.is_empty());
+    writer.write_all(&content[..10]).unwrap();
+    // Who comes while it is written begins anew.
+    assert_eq!(store.resumed_writer(digest).unwrap().len(), 0);
+    drop(writer);
+    drop(store);
+    let store = Store::open(dir.path()).unwrap();
+    let mut writer = store.resumed_writer(digest).unwrap();
+    assert_eq!(writer.len(), 10);
+    writer.write_all(&content[10..]).unwrap();
+    assert_eq!(writer.commit(Some(digest)).unwrap(), (digest, content.len() as u64));
+    assert_eq!(store.read_blob(digest, 100).unwrap(), content);
+    let left = || fs::read_dir(dir.path().join("partial")).unwrap().count();
+    assert_eq!(left(), 0);
+    // What turns out to be another is not gone on with.
+    let other = Digest::of(b"other");
+    let mut writer = store.resumed_writer(other).unwrap();
+    writer.write_all(b"wrong").unwrap();
+    assert!(matches!(writer.commit(Some(other)), Err(StoreError::Mismatch { .. })));
+    assert_eq!(left(), 0);
+    store.resumed_writer(other).unwrap().write_all(b"oth").unwrap();
+    assert_eq!(left(), 1);
+    store.prune(&Prune { all: true, ..Prune::default() }).unwrap();
+    assert_eq!(left(), 0);
+}

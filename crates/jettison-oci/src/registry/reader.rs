@@ -18,11 +18,14 @@ pub(super) struct BlobReader {
 }
 
 impl BlobReader {
-    pub fn open(repository: Repository, descriptor: &Descriptor) -> Result<Self, RegistryError> {
+    /// Begins to read at the byte `at`.
+    pub fn open(repository: Repository, descriptor: &Descriptor, at: u64) -> Result<Self, RegistryError> {
         let mut reader =
-            Self { repository, descriptor: descriptor.clone(), len: descriptor.size, at: 0, body: None, attempt: 0 };
+            Self { repository, descriptor: descriptor.clone(), len: descriptor.size, at, body: None, attempt: 0 };
         let answer = reader.request()?;
-        reader.len = answer.headers.number("content-length").unwrap_or(descriptor.size);
+        if at == 0 {
+            reader.len = answer.headers.number("content-length").unwrap_or(descriptor.size);
+        }
         reader.body = Some(answer);
         Ok(reader)
     }

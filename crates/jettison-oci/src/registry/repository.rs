@@ -260,6 +260,10 @@ impl Repository {
 
 impl BlobSource for Repository {
     fn open(&self, descriptor: &Descriptor) -> Result<Blob, BlobError> {
+        self.open_from(descriptor, 0)
+    }
+
+    fn open_from(&self, descriptor: &Descriptor, at: u64) -> Result<Blob, BlobError> {
         let digest = descriptor.digest;
         let missing = |error| match error {
             RegistryError::NotFound { .. } => BlobError::Missing { digest, place: self.name() },
@@ -267,10 +271,11 @@ impl BlobSource for Repository {
         };
         if descriptor.media_type.is_manifest() || descriptor.media_type.is_index() {
             let (_, bytes) = self.get_manifest(&digest.to_string()).map_err(missing)?;
-            return Ok(Blob::from_bytes(bytes));
+            let rest = usize::try_from(at).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+            return Ok(Blob::from_bytes(rest.into()));
         }
-        let reader = BlobReader::open(self.clone(), descriptor).map_err(missing)?;
-        Ok(Blob::new(reader.len(), reader))
+        let reader = BlobReader::open(self.clone(), descriptor, at).map_err(missing)?;
+        Ok(Blob::new(reader.len().saturating_sub(at), reader))
     }
 }
 

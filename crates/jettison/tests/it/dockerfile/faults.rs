@@ -93,7 +93,7 @@ fn what_was_cut_is_gone_on_with() {
     assert_eq!(of_layer.len(), 2);
     assert_eq!(of_layer[1].header("range"), Some("bytes=400000-"));
 
-    // In the next one, what is whole is not asked for again.
+    // In the next one, what is whole is not asked for again, and of what is not the rest alone.
     let remote = Remote::new();
     let server = remote.registry.server();
     server.fault(Fault::cut_body_at(400_000).on(&remote.layers[1]).method("GET"));
@@ -105,6 +105,21 @@ fn what_was_cut_is_gone_on_with() {
     remote.works();
     let asked = |path: &str| server.log().iter().filter(|line| line.starts_with("GET") && line.ends_with(path)).count();
     assert_eq!((asked(&remote.layers[0]), asked(&remote.layers[1])), (0, 1), "{:?}", server.log());
+    let requests = server.requests();
+    let rest = requests.iter().find(|request| request.path.ends_with(&remote.layers[1])).unwrap();
+    assert_eq!(rest.header("range"), Some("bytes=400000-"));
+    assert_eq!(fs::read_dir(remote.site.user.path("store/partial")).unwrap().count(), 0);
+
+    // What a power cut made of it is found out, and fetched again.
+    let remote = Remote::new();
+    let digest = remote.layers[1].rsplit(':').next().unwrap();
+    let partial = remote.site.user.path("store/partial");
+    fs::create_dir_all(&partial).unwrap();
+    fs::write(partial.join(digest), vec![0; 300_000]).unwrap();
+    remote.works();
+    let begun: Vec<_> = remote.registry.server().requests();
+    let begun = begun.iter().filter(|request| request.path.ends_with(&remote.layers[1]) && request.method == "GET");
+    assert_eq!(begun.map(|request| request.header("range")).collect::<Vec<_>>(), [Some("bytes=300000-"), None]);
 }
 
 #[test]
