@@ -8,7 +8,7 @@ use crate::fixture::{User, printing, printing_everywhere};
 fn help_is_for_everybody() {
     let user = User::new();
     let help = user.run(&["--help"]).ok();
-    for verb in ["build", "run", "push", "pull", "copy", "images", "rmi", "cache"] {
+    for verb in ["build", "run", "lint", "push", "pull", "copy", "images", "rmi", "cache"] {
         assert!(help.contains(&format!("\n  {verb} ")), "{help}");
         let of_verb = user.run(&[verb, "--help"]).ok();
         assert!(of_verb.starts_with(|c: char| c.is_ascii_uppercase()), "{of_verb}");

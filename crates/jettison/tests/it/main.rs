@@ -7,6 +7,7 @@ mod command_line;
 mod copying;
 mod dockerfile;
 mod fixture;
+mod linting;
 mod native;
 mod outputs;
 mod pushing;
