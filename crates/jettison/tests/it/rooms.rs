@@ -11,7 +11,6 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("jettison-dockerfile", &[]),
     ("jettison-shell", &[]),
     ("jettison-python", &["tree", "endpoints", "dockerfile"]),
-    ("jettison-shell", &[]),
     ("jettison-lint", &["tree", "oci", "dockerfile", "python", "shell"]),
     ("jettison-debian", &["tree"]),
     ("jettison-elf", &["tree"]),
