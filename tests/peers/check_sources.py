@@ -101,21 +101,45 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
 EXTENSION = r"""
 #include <Python.h>
 #include <mosquitto.h>
-static PyObject *answer(PyObject *self, PyObject *none) { return PyLong_FromLong(MOSQ_ERR_SUCCESS + 42); }
+#include "turn.h"
+int second(void);
+int third(void);
+static PyObject *answer(PyObject *self, PyObject *none) {
+    return PyLong_FromLong(MOSQ_ERR_SUCCESS + 100 * TURN + 10 * second() + third());
+}
 static PyMethodDef methods[] = {{"answer", answer, METH_NOARGS, ""}, {NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "odd_ext", NULL, -1, methods};
 PyMODINIT_FUNC PyInit_odd_ext(void) { return PyModule_Create(&module); }
 """
+# Each source is compiled with a header of its own.
+SETUP = """
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+class Turns(build_ext):
+    def build_extension(self, extension):
+        compile, turns = self.compiler._compile, iter((1, 2, 3))
+        def turn(*arguments):
+            with open("turn.h", "w") as header:
+                header.write(f"#define TURN {next(turns)}\\n")
+            return compile(*arguments)
+        self.compiler._compile = turn
+        build_ext.build_extension(self, extension)
+
+extension = Extension("odd_ext", ["odd_ext.c", "second.c", "third.c"], include_dirs=["."])
+setup(name="odd-ext", version="1.0", py_modules=[], ext_modules=[extension], cmdclass={"build_ext": Turns})
+"""
 
 
 def sdist():
-    """An sdist whose backend asks for more, and whose extension needs a header that no table knows."""
+    """An sdist whose backend asks for more, whose extension needs a header that no table knows, and which compiles in its own way."""
     files = {
         "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "backend"\nbackend-path = ["."]\n',
         "backend.py": BACKEND,
         "odd_ext.c": EXTENSION,
-        "setup.py": "from setuptools import Extension, setup\n"
-        "setup(name='odd-ext', version='1.0', py_modules=[], ext_modules=[Extension('odd_ext', ['odd_ext.c'])])\n",
+        "second.c": '#include "turn.h"\nint second(void) { return TURN; }\n',
+        "third.c": '#include "turn.h"\nint third(void) { return TURN; }\n',
+        "setup.py": SETUP,
         "PKG-INFO": "Metadata-Version: 2.2\nName: odd-ext\nVersion: 1.0\n",
     }
     packed = io.BytesIO()
@@ -136,7 +160,7 @@ def _(context):
         project = account.project("from-source", {
             "requirements.txt": "./odd_ext-1.0.tar.gz\n",
             "odd_ext-1.0.tar.gz": packed,
-            "main.py": MAIN.format(imports="import odd_ext\nassert odd_ext.answer() == 42"),
+            "main.py": MAIN.format(imports="import odd_ext\nassert odd_ext.answer() == 123"),
         } | locks)
         digests[account.name, "first"] = account.build(project, "--port", "8000")["digest"]
         with open(os.path.join(project, "jettison.lock"), encoding="utf-8") as file:
