@@ -1,6 +1,6 @@
 //! Package indices: which ones, and what stands on their pages.
 
-use jettison_http::Credentials;
+use jettison_http::{Client, Credentials};
 use jettison_python::project::Project;
 use jettison_python::requirements::Requirements;
 use jettison_python::simple::{self, IndexFile};
@@ -140,8 +140,13 @@ fn pip_option(machine: &Machine, option: &str) -> Option<String> {
 
 /// The files of a distribution on an index. One that the index does not have has no files.
 pub fn page(job: &Job<'_>, index: &str, name: &str) -> Result<Vec<IndexFile>, BuildError> {
+    page_over(job.http, index, name)
+}
+
+/// As [`page`], where nothing is built.
+pub fn page_over(http: &Client, index: &str, name: &str) -> Result<Vec<IndexFile>, BuildError> {
     let url = format!("{}/{name}/", index.trim_end_matches('/'));
-    let response = match job.http.document(&url, &[("Accept", simple::ACCEPT)], PAGE_LIMIT) {
+    let response = match http.document(&url, &[("Accept", simple::ACCEPT)], PAGE_LIMIT) {
         Err(error) if error.status() == Some(404) => return Ok(Vec::new()),
         response => response?,
     };

@@ -29,6 +29,7 @@ pub mod job;
 pub mod layers;
 pub mod link;
 pub mod lockfile;
+pub mod lookup;
 pub mod machine;
 mod optional;
 pub mod output;
