@@ -290,3 +290,46 @@ fn links(subject: &Subject<'_>, step: &Step<'_>, mounts: &[CacheMount<'_>], find
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET127").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_a_mount_is_for() {
+        for (text, expected) in [
+            (
+                r#"ENV UV_LINK_MODE=copy
+RUN --mount=type=cache,target=/root/.cache uv sync"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN --mount=type=cache,target=/root/.cache/uv uv sync --no-cache"#, &[r#"--no-cache"#] as &[&str]),
+            (r#"RUN --mount=type=cache,target=/root/.cache/uv pip install --no-cache-dir x"#, &[] as &[&str]),
+            (
+                r#"RUN --mount=type=cache,target=/var/cache/apt,sharing=locked apt-get update"#,
+                &[r#"type=cache,target=/var/cache/apt,sharing=locked"#] as &[&str],
+            ),
+            (
+                r#"RUN rm -f /etc/apt/apt.conf.d/docker-clean
+RUN --mount=type=cache,target=/var/cache/apt,sharing=locked apt-get update"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN --mount=type=cache,target=/go/pkg go build"#, &[] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

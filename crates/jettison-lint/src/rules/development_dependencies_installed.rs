@@ -231,3 +231,37 @@ fn named(step: &Step<'_>, call: &PackageCall<'_>, findings: &mut Findings<'_>) {
         findings.report(shell.span(operand.range.clone()), what).help(help);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET121").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn groups_and_names() {
+        for (text, expected) in [
+            (r#"RUN poetry install --only=main"#, &[] as &[&str]),
+            (r#"RUN poetry install --with dev"#, &[r#"poetry install"#] as &[&str]),
+            (r#"RUN poetry add flask && uv add flask && uv pip install flask"#, &[] as &[&str]),
+            (r#"RUN UV_NO_DEV=1 uv sync && uv sync --no-default-groups"#, &[] as &[&str]),
+            (r#"RUN pdm install --prod && pdm sync"#, &[r#"pdm sync"#] as &[&str]),
+            (r#"RUN pip install -r requirements/test.txt -r devices.txt"#, &[r#"requirements/test.txt"#] as &[&str]),
+            (r#"RUN pip install flask pytest-cov==1"#, &[r#"pytest-cov==1"#] as &[&str]),
+            (r#"RUN pipenv install --deploy --system"#, &[] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

@@ -197,3 +197,48 @@ fn script(subject: &Subject<'_>, step: &Step<'_>, word: &Word, findings: &mut Fi
         .report(shell.span(word.range.clone()), format!("{name} {what} (line {line})"))
         .help("start gunicorn, uvicorn or waitress with the application instead");
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET125").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_is_started_last_counts() {
+        for (text, expected) in [
+            (
+                r#"CMD uvicorn --reload a:b
+CMD uvicorn a:b"#,
+                &[] as &[&str],
+            ),
+            (r#"CMD ["python", "-m", "flask", "--app", "x", "run"]"#, &[r#"run"#] as &[&str]),
+            (r#"CMD exec gunicorn --reload a:b"#, &[r#"--reload"#] as &[&str]),
+            (r#"CMD ["uvicorn", "a:b", "--reload-dir", "x"]"#, &[] as &[&str]),
+            (r#"CMD python -m django runserver && echo"#, &[r#"runserver"#] as &[&str]),
+            (
+                r#"ENTRYPOINT ["/app/manage.py"]
+CMD ["runserver"]"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN flask run
+ENV FLASK_ENV=production FLASK_DEBUG=0"#,
+                &[] as &[&str],
+            ),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

@@ -104,3 +104,39 @@ fn look(word: &Word, reference: &Reference, findings: &mut Findings<'_>) {
     };
     findings.report(word.span(), message).help(help);
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET117").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn tags_that_say_enough() {
+        for (text, expected) in [
+            (r#"FROM python:3.12"#, &[] as &[&str]),
+            (r#"FROM python:3.12.4-alpine3.20"#, &[] as &[&str]),
+            (r#"FROM python:slim-bookworm"#, &[r#"python:slim-bookworm"#] as &[&str]),
+            (r#"FROM python:3-alpine"#, &[r#"python:3-alpine"#] as &[&str]),
+            (r#"FROM ubuntu:rolling"#, &[r#"ubuntu:rolling"#] as &[&str]),
+            (r#"FROM node:lts-slim"#, &[] as &[&str]),
+            (r#"FROM gcr.io/distroless/python3-debian12"#, &[] as &[&str]),
+            (r#"FROM cgr.dev/chainguard/python:latest"#, &[] as &[&str]),
+            (r#"FROM $BASE"#, &[] as &[&str]),
+            (r#"FROM example.com:5000/app"#, &[r#"example.com:5000/app"#] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM scratch\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

@@ -170,3 +170,40 @@ fn message(names: &[&str]) -> String {
         [] => String::new(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET116").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_has_an_exact_version() {
+        for (text, expected) in [
+            (r#"RUN pip install a==1.0 "b[x]==2" c===3 ./d.whl git+https://example.com/e"#, &[] as &[&str]),
+            (r#"RUN pip install a~=1.0 b==1.* c"#, &[r#"a~=1.0"#] as &[&str]),
+            (r#"RUN pip install $PACKAGES "x==${V}""#, &[] as &[&str]),
+            (r#"RUN pip install -U pip setuptools wheel"#, &[] as &[&str]),
+            (r#"RUN uv pip install --system flask"#, &[r#"flask"#] as &[&str]),
+            (
+                r#"ENV PIP_CONSTRAINT=/c.txt
+RUN pip install flask"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN pip uninstall -y flask && pip download flask --no-index"#, &[] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

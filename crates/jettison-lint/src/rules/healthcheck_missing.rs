@@ -24,6 +24,7 @@ own and does not look at `HEALTHCHECK`, which is why this is a pedantic rule.
 
 ```dockerfile bad lines=1
 FROM python:3.12-slim
+COPY . .
 EXPOSE 8000
 CMD ["uvicorn", "main:app", "--port", "8000"]
 ```
@@ -49,6 +50,7 @@ None: where the application answers is yours to say. No `curl` is needed for it:
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(last) = subject.last() else { return };
     let starts = subject.shipped().any(|step| matches!(&*step.name(), "CMD" | "ENTRYPOINT"));
+    let starts = starts && subject.shipped().any(|step| step.destination().is_some());
     let checked = |kind: &InstructionKind| matches!(kind, InstructionKind::Healthcheck(_));
     if !starts || subject.shipped().any(|step| checked(&step.instruction.kind)) {
         return;

@@ -308,3 +308,69 @@ fn is_harmless(step: &Step<'_>, command: &Command<'_>, paths: &[String]) -> bool
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET115").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_is_stored_twice() {
+        for (text, expected) in [
+            (
+                r#"WORKDIR /app
+RUN chown -R 1000 ."#,
+                &[] as &[&str],
+            ),
+            (
+                r#"COPY a /app/a
+RUN chown 1000 /app"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"COPY . /app
+RUN chown -R 1000 /app /data"#,
+                &[r#"chown -R 1000 /app /data"#] as &[&str],
+            ),
+            (
+                r#"COPY --chown=1000:1000 . /app
+RUN chown -R 1000:1000 /app"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"COPY . /app
+RUN cd /app && chmod -R a+rX ."#,
+                &[r#"chmod -R a+rX ."#] as &[&str],
+            ),
+            (
+                r#"COPY . /app
+RUN chown -R $WHO /app"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"COPY . /app
+RUN chown -R app $WHERE"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN chown -R app /app
+COPY . /app"#,
+                &[] as &[&str],
+            ),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

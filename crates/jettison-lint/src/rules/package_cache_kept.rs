@@ -281,3 +281,69 @@ fn cache(step: &Step<'_>, tool: &Tool) -> Option<String> {
 fn home(step: &Step<'_>, tool: &Tool) -> String {
     cache(step, tool).unwrap_or_else(|| format!("~/{}", tool.directory))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET111").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn each_tool_has_its_ways_to_keep_it_out() {
+        for (text, expected) in [
+            (
+                r#"ENV PIP_NO_CACHE_DIR=0
+RUN pip install x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"ENV PIP_NO_CACHE_DIR=1
+RUN python3 -m pip install x"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN PIP_NO_CACHE_DIR=1 pip install x && pip install y"#, &[r#"pip install"#] as &[&str]),
+            (r#"RUN export PIP_NO_CACHE_DIR=1; pip install x"#, &[] as &[&str]),
+            (r#"RUN --mount=type=cache,target=/root/.cache pip install x"#, &[] as &[&str]),
+            (r#"RUN --mount=type=cache,target=/cache pip install x"#, &[r#"pip install"#] as &[&str]),
+            (r#"RUN --mount=type=cache,target=/cache pip install --cache-dir /cache x"#, &[] as &[&str]),
+            (r#"RUN --mount=type=tmpfs,target=/root/.cache pip install x"#, &[] as &[&str]),
+            (r#"RUN pip install x && pip cache purge"#, &[] as &[&str]),
+            (r#"RUN pip install x && rm -rf /root/.cache/*"#, &[] as &[&str]),
+            (r#"RUN rm -rf /root/.cache && pip install x"#, &[r#"pip install"#] as &[&str]),
+            (
+                r#"USER app
+RUN --mount=type=cache,target=/home/app/.cache/pip,uid=1000 pip install x"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN pip install --no-index --find-links=/wheels x"#, &[] as &[&str]),
+            (r#"RUN pip --version && pip list"#, &[] as &[&str]),
+            (
+                r#"ENV UV_NO_CACHE=1
+RUN uv sync"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN uv sync --no-cache && uv pip install -n --system x"#, &[] as &[&str]),
+            (r#"RUN uv sync"#, &[r#"uv sync"#] as &[&str]),
+            (r#"RUN conda install -y x && conda install -y y && conda clean --all -y"#, &[] as &[&str]),
+            (r#"RUN npm ci && rm -rf /root/.npm"#, &[] as &[&str]),
+            (
+                r#"FROM python:3.12-slim
+COPY --from=0 / /"#,
+                &[] as &[&str],
+            ),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

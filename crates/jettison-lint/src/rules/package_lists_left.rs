@@ -215,3 +215,60 @@ fn others(subject: &Subject<'_>, step: &Step<'_>, family: &Others, findings: &mu
         finding.fix(Fix::safe(format!("run `{clean}` in the same `RUN`"), [edit]));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET112").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn what_counts_as_clean() {
+        for (text, expected) in [
+            (r#"RUN apt-get update && apt-get install -y x && apt-get clean"#, &[r#"apt-get update"#] as &[&str]),
+            (r#"RUN apt-get update && apt-get install -y x && rm -r /var/lib/apt/lists/*"#, &[] as &[&str]),
+            (r#"RUN apt-get update && apt-get install -y x && rm -rf /var/lib/apt/lists"#, &[] as &[&str]),
+            (
+                r#"RUN apt-get update && apt-get install -y x && rm -rf /var/lib/{apt,dpkg}/lists/ /tmp/*"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN apt-get update; apt-get install -y x; cd /var/lib/apt && rm -rf lists/*"#, &[] as &[&str]),
+            (
+                r#"RUN apt-get update && apt-get install -y x && find /var/lib/apt/lists -type f -delete"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN rm -rf /var/lib/apt/lists/* && apt-get update && apt-get install -y x"#,
+                &[r#"apt-get update"#] as &[&str],
+            ),
+            (
+                r#"RUN --mount=type=cache,target=/var/lib/apt/lists apt-get update && apt-get install -y x"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN apk add -U x && rm -rf /var/cache/apk/*"#, &[] as &[&str]),
+            (r#"RUN apk --no-cache add x"#, &[] as &[&str]),
+            (r#"RUN --mount=type=cache,target=/var/cache/apk apk add x"#, &[] as &[&str]),
+            (
+                r#"RUN dnf install -y a && dnf install -y b && dnf -y clean all && rm -rf /var/cache/dnf"#,
+                &[] as &[&str],
+            ),
+            (r#"RUN yum install -y a && rm -rf /var/cache/yum"#, &[] as &[&str]),
+            (r#"RUN microdnf install a"#, &[r#"microdnf install"#] as &[&str]),
+            (r#"RUN zypper install -y a"#, &[r#"zypper install"#] as &[&str]),
+            (r#"RUN zypper install -y a && zypper clean -a"#, &[] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM debian:bookworm\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

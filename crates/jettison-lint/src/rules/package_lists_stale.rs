@@ -143,3 +143,51 @@ fn sudo(command: &Command<'_>, written: &str) -> String {
     let has = command.wrappers().first().is_some_and(|word| word.text() == "sudo");
     if has { format!("sudo {written}") } else { written.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET129").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn lists_are_fetched_where_they_are_used() {
+        for (text, expected) in [
+            (r#"RUN apt-get install -y x"#, &[] as &[&str]),
+            (
+                r#"RUN apt-get update && apt-get install -y ./x.deb
+RUN apt-get install -y ./y.deb"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN --mount=type=cache,target=/var/lib/apt apt-get update
+RUN --mount=type=cache,target=/var/lib/apt apt-get install -y x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN apt-get update
+RUN apt-get update && apt-get install -y x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"RUN apt-get update
+RUN apt-get install -y x
+RUN apt-get install -y y"#,
+                &[r#"apt-get update"#] as &[&str],
+            ),
+        ] {
+            assert_eq!(found(&format!("FROM debian:bookworm\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

@@ -1,5 +1,5 @@
 use crate::finding::{Findings, Fix};
-use crate::model::{Base, Stage, Subject, System, is_root, join};
+use crate::model::{Base, Stage, Step, Subject, System, is_root, join};
 use crate::rule::{Family, Fixable, Rule, Severity};
 use jettison_dockerfile::instruction::InstructionKind;
 use jettison_dockerfile::{Edit, Span};
@@ -20,8 +20,8 @@ The application runs as root.
 
 Without `USER` a container runs as root, with the same number as root of the machine. A hole in the application is then a hole in all that
 the container can write, and one in the kernel or the runtime a hole in the machine. Clusters that forbid root (`runAsNonRoot`) want to see the
-number of the user, not its name. Images that are known to have a user of their own are let be, and so are programs that step down by
-themselves (`gosu`, `su-exec`, `setpriv`).
+number of the user, not its name. Images that are known to have a user of their own are let be, and so are bases without files of their own
+and programs that step down by themselves (`gosu`, `su-exec`, `setpriv`).
 
 ## Example
 
@@ -87,10 +87,9 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     let Some(last) = subject.last() else { return };
     let command = |name: &str| subject.shipped().filter(|step| step.name() == name).last();
     let (start, entry) = (command("CMD"), command("ENTRYPOINT"));
-    // What starts nothing is a base, or files to take out.
-    if start.is_none() && entry.is_none() || steps_down(subject, last) {
-        return;
-    }
+    // What starts nothing, or nothing of its own, is a base, or files to take out.
+    let has_files = subject.shipped().any(|step| step.destination().is_some());
+    let starts = start.is_some() || entry.is_some();
     let explicit = subject.shipped().filter(|step| matches!(step.instruction.kind, InstructionKind::User(_))).last();
     let (span, message) = match (&last.user, explicit) {
         (Some(user), Some(step)) if is_root(user) => {
@@ -98,6 +97,7 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
             (word.span(), "the application runs as root")
         }
         (Some(_), _) => return,
+        (None, _) if !has_files => return,
         (None, _) => {
             let root = match (&last.image, &last.base) {
                 (Some(image), _) => image.runs_as_root() == Some(true),
@@ -106,9 +106,12 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
             if !root {
                 return;
             }
-            (last.head.span, "the application runs as root, since no `USER` says otherwise")
+            (last.syntax.from.image.span(), "the application runs as root, since no `USER` says otherwise")
         }
     };
+    if !starts || steps_down(subject, last) {
+        return;
+    }
     let finding = findings.report(span, message).help("make a user, and name it with `USER` above the command");
     if let Some(edit) = edit(subject, last) {
         finding.fix(Fix::unsafe_("run it as a user of its own", [edit]));
@@ -179,8 +182,21 @@ fn above(source: &str, start: usize, comments: usize) -> usize {
     at
 }
 
-/// The last user that the image's stages made.
+/// The last user that the image's stages made, or gave files to.
 fn made(subject: &Subject<'_>) -> Option<String> {
+    let owner = |step: &Step<'_>| {
+        let owner = match &step.instruction.kind {
+            InstructionKind::Copy(copy) => copy.transfer.chown.as_ref(),
+            InstructionKind::Add(add) => add.transfer.chown.as_ref(),
+            _ => None,
+        };
+        let owner = step.expand(owner?)?;
+        let numbers = owner.split(':').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        (numbers && !is_root(&owner)).then_some(owner)
+    };
+    if let Some(owner) = subject.shipped().filter_map(owner).last() {
+        return Some(owner);
+    }
     let makers = subject.shipped().flat_map(|step| &step.commands).filter_map(|command| {
         let name = match command.name()? {
             "useradd" => {
@@ -229,4 +245,78 @@ fn made(subject: &Subject<'_>) -> Option<String> {
         Some(name.literal()?.into_owned())
     });
     makers.last().filter(|name| name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET122").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn who_runs_it() {
+        for (text, expected) in [
+            (
+                r#"COPY . .
+CMD x"#,
+                &[r#"python:3.12-slim"#] as &[&str],
+            ),
+            (
+                r#"COPY . .
+USER 0:0
+CMD x"#,
+                &[r#"0:0"#] as &[&str],
+            ),
+            (
+                r#"COPY . .
+USER 1000
+CMD x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"COPY . .
+USER $WHO
+CMD x"#,
+                &[] as &[&str],
+            ),
+            (r#"CMD x"#, &[] as &[&str]),
+            (r#"COPY . ."#, &[] as &[&str]),
+            (
+                r#"COPY . .
+ENTRYPOINT ["setpriv", "--reuid=1", "x"]"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"FROM bitnami/python:3.12
+COPY . .
+CMD x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"FROM example.com/team/base:1
+COPY . .
+CMD x"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"FROM scratch
+COPY x /x
+CMD ["/x"]"#,
+                &[r#"scratch"#] as &[&str],
+            ),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
 }

@@ -277,3 +277,58 @@ fn fix(subject: &Subject<'_>, stage: &Stage<'_>, step: &Step<'_>, names: &[&str]
     edits.push(Edit { span: Span::new(end, end), text: mounts });
     Some(Fix::unsafe_("mount it as a secret", edits))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Config, Context, Selector, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    /// The texts at which the rule finds something.
+    fn found(text: &str) -> Vec<String> {
+        let config = Config { select: Selector::parse("JET123").unwrap(), ..Config::default() };
+        let file = Dockerfile::parse(text);
+        let found = lint(&file, &Context::none(), &(), &config);
+        let place = |finding: &crate::Finding| match finding.place {
+            crate::Place::Dockerfile(span) => file.text(span).to_owned(),
+            crate::Place::Context { .. } => String::new(),
+        };
+        found.iter().map(place).collect()
+    }
+
+    #[test]
+    fn names_shapes_and_addresses() {
+        for (text, expected) in [
+            (r#"COPY .env.example .env.sample certs/ca.pem public.key id_rsa.pub /x/"#, &[] as &[&str]),
+            (
+                r#"COPY .env.production certs/server.key .netrc /x/"#,
+                &[r#".env.production"#, r#"certs/server.key"#, r#".netrc"#] as &[&str],
+            ),
+            (r#"COPY --from=0 /root/.netrc /x"#, &[] as &[&str]),
+            (r#"# ghp_0123456789abcdefghijABCDEFGHIJ012345"#, &[] as &[&str]),
+            (r#"RUN git clone https://$TOKEN@github.com/x/y"#, &[] as &[&str]),
+            (
+                r#"ARG TOKEN
+RUN git clone https://$TOKEN@github.com/x/y"#,
+                &[r#"$TOKEN"#] as &[&str],
+            ),
+            (
+                r#"ARG TOKEN
+ENV UV_INDEX_URL=https://u:${TOKEN}@h/s"#,
+                &[r#"u:${TOKEN}"#] as &[&str],
+            ),
+            (
+                r#"ARG USER
+RUN --mount=type=secret,id=P,env=P curl https://$USER:$P@h/"#,
+                &[] as &[&str],
+            ),
+            (
+                r#"ARG TOKEN
+ADD https://$TOKEN@h/x.tgz /x"#,
+                &[r#"$TOKEN"#] as &[&str],
+            ),
+            (r#"ENV DATABASE_URL=postgres://postgres:postgres@localhost/x"#, &[] as &[&str]),
+        ] {
+            assert_eq!(found(&format!("FROM python:3.12-slim\n{text}\n")), *expected, "{text}");
+        }
+    }
+}

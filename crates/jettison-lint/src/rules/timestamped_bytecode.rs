@@ -108,7 +108,8 @@ fn has_epoch(step: &Step<'_>, command: &Command<'_>) -> bool {
 /// Whether installers are all that it installs.
 fn is_tool(call: &PackageCall<'_>) -> bool {
     let tool = |name: &str| {
-        matches!(name, "pip" | "setuptools" | "wheel" | "build" | "uv" | "poetry" | "pipenv" | "pdm" | "pip-tools")
+        name.starts_with("poetry")
+            || matches!(name, "pip" | "setuptools" | "wheel" | "build" | "uv" | "pipenv" | "pdm" | "pip-tools")
     };
     !call.operands.is_empty() && call.operands.iter().all(|operand| tool(&operand.name))
 }
