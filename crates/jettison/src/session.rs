@@ -55,6 +55,11 @@ impl<'a> Session<'a> {
         })
     }
 
+    /// The client of registries.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The store.
     pub fn store(&self) -> Result<&Arc<Store>, BuildError> {
         if let Some(store) = self.store.get() {
