@@ -18,7 +18,7 @@ use jettison_build::dockerfile::request::BuildRequest;
 use jettison_build::dockerfile::stages;
 use jettison_build::job::Job;
 use jettison_build::{BuildError, dockerfile::place::Source};
-use jettison_dockerfile::{DirectiveName, Dockerfile, Expander, Problem, Severity, Span};
+use jettison_dockerfile::{DirectiveName, Dockerfile, Expander, InstructionKind, Problem, Severity, Span};
 use jettison_lint::catalog::ImageFacts;
 use jettison_lint::model::{Base, PLATFORM_ARGUMENTS, Scripts, Stage, Subject};
 use jettison_lint::suppress::Suppressions;
@@ -295,7 +295,11 @@ fn fault(source: &Source, subject: &Subject<'_>) -> Option<Fault> {
     let file = &source.dockerfile;
     let steps = || file.problems().iter().find(|problem| problem.severity > Severity::Warning);
     let Some(problem) = file.error() else {
-        return subject.stages.iter().find_map(|stage| no_image(file, subject, stage)).or_else(|| Some(problem_fault(file, steps()?)));
+        return subject
+            .stages
+            .iter()
+            .find_map(|stage| no_image(file, subject, stage))
+            .or_else(|| Some(problem_fault(file, steps()?)));
     };
     Some(problem_fault(file, problem))
 }
@@ -303,7 +307,18 @@ fn fault(source: &Source, subject: &Subject<'_>) -> Option<Fault> {
 /// That a stage begins with a name that is none, with the arguments that the build has.
 fn no_image(file: &Dockerfile, subject: &Subject<'_>, stage: &Stage<'_>) -> Option<Fault> {
     let image = &stage.syntax.from.image;
-    let expansion = Expander::new(file.escape()).word(image, &*subject.globals).ok()?;
+    let expander = Expander::new(file.escape());
+    let mut values = subject.config.build_args.clone();
+    for instruction in file.preamble() {
+        let InstructionKind::Arg(arguments) = &instruction.kind else { continue };
+        for argument in arguments.iter().filter(|argument| !subject.config.build_args.contains_key(&*argument.name)) {
+            if let Some(default) = &argument.default {
+                values.insert(argument.name.to_string(), expander.word(default, &values).ok()?.value);
+            }
+        }
+    }
+    values.retain(|name, _| subject.globals.variable(name).is_some());
+    let expansion = expander.word(image, &values).ok()?;
     let is_open = expansion.unset().any(|name| PLATFORM_ARGUMENTS.contains(&name));
     if stage.base != Base::Unknown || is_open || Reference::parse(&expansion.value).is_ok() {
         return None;
