@@ -8,11 +8,9 @@ use std::process::Stdio;
 use crate::fixture::{Ran, User};
 
 /// Two rules that mend what they find: a warning in line 2, and something good to know in line 1.
-const SELECT: &[&str] = &["--select", "JET113,JET120"];
-const NAIVE: &str =
-    "FROM python:3.12-slim\nRUN apt-get update && apt-get install -y tini\nCMD [\"python\", \"main.py\"]\n";
-const MENDED: &str = "FROM python:3.12-slim\nENV PYTHONUNBUFFERED=1\n\
-                      RUN apt-get update && apt-get install -y --no-install-recommends tini\nCMD [\"python\", \"main.py\"]\n";
+const SELECT: &[&str] = &["--select", "JET207,JET120"];
+const NAIVE: &str = "FROM python:3.12-slim\nCMD python main.py\n";
+const MENDED: &str = "FROM python:3.12-slim\nENV PYTHONUNBUFFERED=1\nCMD [\"python\", \"main.py\"]\n";
 
 fn write(user: &User, name: &str, text: impl AsRef<[u8]>) {
     fs::create_dir_all(user.path(name).parent().unwrap()).unwrap();
@@ -62,24 +60,24 @@ info[JET120 unbuffered-output-missing]: Python keeps its output in a buffer here
   = help: write `ENV PYTHONUNBUFFERED=1`
   = fix: write `ENV PYTHONUNBUFFERED=1` (--fix)
 
-warning[JET113 recommended-packages-installed]: apt installs what the packages recommend, too
- --> Dockerfile:2:31
+warning[JET207 json-args-recommended]: a shell runs the `CMD`, and keeps signals from the program
+ --> Dockerfile:2:5
   |
-2 | RUN apt-get update && apt-get install -y tini
-  |                               ^^^^^^^
+2 | CMD python main.py
+  |     ^^^^^^^^^^^^^^
   |
-  = help: write `--no-install-recommends`
-  = fix: write `--no-install-recommends` (--fix)
+  = help: write `CMD ["program", "argument"]`
+  = fix: write `CMD ["python", "main.py"]` (--fix)
 "##);
     for (fail_on, code) in [("error", 0), ("warning", 1), ("info", 1), ("style", 1), ("never", 0)] {
         assert_eq!(lint(&user, &["--fail-on", fail_on]).code, code, "{fail_on}");
     }
     for (format, expected) in [
-        ("json", "\"code\": \"JET113\""),
-        ("sarif", "\"ruleId\": \"JET113\""),
-        ("github", "::warning title=JET113 recommended-packages-installed,file=Dockerfile,line=2,endLine=2,col="),
-        ("gitlab", "\"check_name\": \"recommended-packages-installed\""),
-        ("checkstyle", "source=\"jettison.recommended-packages-installed\"/>"),
+        ("json", "\"code\": \"JET207\""),
+        ("sarif", "\"ruleId\": \"JET207\""),
+        ("github", "::warning title=JET207 json-args-recommended,file=Dockerfile,line=2,endLine=2,col="),
+        ("gitlab", "\"check_name\": \"json-args-recommended\""),
+        ("checkstyle", "source=\"jettison.json-args-recommended\"/>"),
         ("junit", "<testsuites name=\"jettison lint\" tests=\"2\" failures=\"2\" errors=\"0\">"),
     ] {
         let ran = lint(&user, &["--format", format]);
@@ -89,7 +87,7 @@ warning[JET113 recommended-packages-installed]: apt installs what the packages r
     }
     assert_eq!(lint(&user, &["--json"]).stdout, lint(&user, &["--format", "json"]).stdout);
     let counts = lint(&user, &["--statistics"]).stdout;
-    assert!(counts.contains("1  JET113  recommended-packages-installed  can be mended\n"), "{counts}");
+    assert!(counts.contains("1  JET207  json-args-recommended      can be mended\n"), "{counts}");
     let coloured = user.run(&["lint", "--color", "always"]).stdout;
     assert!(coloured.contains("\x1b["));
     assert!(!user.path("store").exists(), "it needs no store");
@@ -114,14 +112,14 @@ fn directories_are_walked_and_files_shown_once_in_order() {
     }
     write(&user, "env/pyvenv.cfg", "");
     symlink("..", user.path("a/loop")).unwrap();
-    let select = ["--select", "JET113"];
+    let select = ["--select", "JET207"];
     let all =
-        ["Dockerfile:2 JET113", "a/Containerfile:2 JET113", "b/Dockerfile.dev:2 JET113", "b/a.dockerfile:2 JET113"];
+        ["Dockerfile:2 JET207", "a/Containerfile:2 JET207", "b/Dockerfile.dev:2 JET207", "b/a.dockerfile:2 JET207"];
     assert_eq!(found(&user, &select), all);
     assert_eq!(found(&user, &[&select[..], &[".", "./Dockerfile", "a/loop/Dockerfile"]].concat()), all);
-    assert_eq!(found(&user, &[&select[..], &["b/dockerfile.txt"]].concat()), ["b/dockerfile.txt:2 JET113"]);
+    assert_eq!(found(&user, &[&select[..], &["b/dockerfile.txt"]].concat()), ["b/dockerfile.txt:2 JET207"]);
     let absolute = user.path("a").display().to_string();
-    assert_eq!(found(&user, &[&select[..], &[&absolute]].concat()), ["a/Containerfile:2 JET113"]);
+    assert_eq!(found(&user, &[&select[..], &[&absolute]].concat()), ["a/Containerfile:2 JET207"]);
     fs::create_dir(user.path("empty")).unwrap();
     let (code, said) = user.run(&["lint", "empty"]).failed();
     assert_eq!(code, 2);
@@ -138,12 +136,11 @@ fn files_are_mended_in_place_or_shown_as_a_difference() {
     insta::assert_snapshot!(difference.stdout, @r##"
 --- a/app/Dockerfile
 +++ b/app/Dockerfile
-@@ -1,3 +1,4 @@
+@@ -1,2 +1,3 @@
  FROM python:3.12-slim
--RUN apt-get update && apt-get install -y tini
+-CMD python main.py
 +ENV PYTHONUNBUFFERED=1
-+RUN apt-get update && apt-get install -y --no-install-recommends tini
- CMD ["python", "main.py"]
++CMD ["python", "main.py"]
 "##);
     assert_eq!(fs::read_to_string(user.path("app/Dockerfile")).unwrap(), NAIVE);
 
@@ -152,7 +149,7 @@ fn files_are_mended_in_place_or_shown_as_a_difference() {
     assert_eq!(
         ran.stderr,
         "mended app/Dockerfile: write `ENV PYTHONUNBUFFERED=1` (JET120)\n\
-         mended app/Dockerfile: write `--no-install-recommends` (JET113)\nnothing found in 1 file; 2 mended\n"
+         mended app/Dockerfile: write `CMD [\"python\", \"main.py\"]` (JET207)\nnothing found in 1 file; 2 mended\n"
     );
     assert_eq!(fs::read_to_string(user.path("app/Dockerfile")).unwrap(), MENDED);
     let mode = fs::metadata(user.path("app/Dockerfile")).unwrap().permissions().mode();
@@ -204,40 +201,32 @@ fn standard_input_is_read_and_what_was_mended_comes_out() {
     let ran = with_input(&user, &["--fix", "-"], NAIVE);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, MENDED));
     // Settings are those of the file that it stands for.
-    write(&user, "sub/jettison.toml", "[lint.severity]\nJET113 = 'error'\n");
+    write(&user, "sub/jettison.toml", "[lint.severity]\nJET207 = 'error'\n");
     let ran = with_input(&user, &["--format", "github", "--stdin-filename", "sub/Dockerfile", "-"], NAIVE);
-    assert!(
-        ran.stdout.contains("::error title=JET113 recommended-packages-installed,file=sub/Dockerfile,"),
-        "{}",
-        ran.stdout
-    );
-    let ran = with_input(
-        &user,
-        &["--fragment", "--format", "github", "-"],
-        "RUN apt-get update && apt-get install -y tini\n",
-    );
-    assert!(ran.stdout.starts_with("::warning title=JET113"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("::error title=JET207 json-args-recommended,file=sub/Dockerfile,"), "{}", ran.stdout);
+    let ran = with_input(&user, &["--fragment", "--format", "github", "-"], "CMD python main.py\n");
+    assert!(ran.stdout.starts_with("::warning title=JET207"), "{}", ran.stdout);
     assert_eq!(ran.stdout.lines().count(), 1);
 }
 
 #[test]
 fn settings_are_those_of_the_nearest_directory_under_the_flags() {
     let user = User::new();
-    write(&user, "pyproject.toml", "[tool.jettison.lint]\nselect = ['JET113', 'JET120']\nfail-on = 'never'\n");
+    write(&user, "pyproject.toml", "[tool.jettison.lint]\nselect = ['JET207', 'JET120']\nfail-on = 'never'\n");
     write(&user, "a/Dockerfile", NAIVE);
     write(&user, "b/Dockerfile", NAIVE);
-    write(&user, "b/jettison.toml", "[lint]\nselect = ['JET113']\n[lint.severity]\nJET113 = 'error'\n");
+    write(&user, "b/jettison.toml", "[lint]\nselect = ['JET207']\n[lint.severity]\nJET207 = 'error'\n");
     write(&user, "c/Dockerfile.dev", NAIVE);
-    write(&user, "c/.hadolint.yaml", "ignored: [DL3015]\nfailure-threshold: info\n");
-    assert_eq!(found(&user, &["a"]), ["a/Dockerfile:1 JET120", "a/Dockerfile:2 JET113"]);
+    write(&user, "c/.hadolint.yaml", "ignored: [DL3025]\nfailure-threshold: info\n");
+    assert_eq!(found(&user, &["a"]), ["a/Dockerfile:1 JET120", "a/Dockerfile:2 JET207"]);
     assert_eq!(user.run(&["lint", "a"]).code, 0);
-    assert_eq!(found(&user, &["b"]), ["b/Dockerfile:2 JET113"]);
-    assert!(user.run(&["lint", "b"]).stdout.starts_with("error[JET113 "));
-    assert!(!found(&user, &["c"]).contains(&"c/Dockerfile.dev:2 JET113".to_owned()));
-    assert_eq!(found(&user, &["--select", "DL3015", "c"]), ["c/Dockerfile.dev:2 JET113"]);
-    assert_eq!(found(&user, &["--ignore", "JET120", "a"]), ["a/Dockerfile:2 JET113"]);
-    assert_eq!(found(&user, &["--config", "b/jettison.toml", "a"]), ["a/Dockerfile:2 JET113"]);
-    assert!(found(&user, &["--no-config", "c"]).contains(&"c/Dockerfile.dev:2 JET113".to_owned()));
+    assert_eq!(found(&user, &["b"]), ["b/Dockerfile:2 JET207"]);
+    assert!(user.run(&["lint", "b"]).stdout.starts_with("error[JET207 "));
+    assert!(!found(&user, &["c"]).contains(&"c/Dockerfile.dev:2 JET207".to_owned()));
+    assert_eq!(found(&user, &["--select", "DL3025", "c"]), ["c/Dockerfile.dev:2 JET207"]);
+    assert_eq!(found(&user, &["--ignore", "JET120", "a"]), ["a/Dockerfile:2 JET207"]);
+    assert_eq!(found(&user, &["--config", "b/jettison.toml", "a"]), ["a/Dockerfile:2 JET207"]);
+    assert!(found(&user, &["--no-config", "c"]).contains(&"c/Dockerfile.dev:2 JET207".to_owned()));
     write(&user, "a/pyproject.toml", "[tool.jettison.lint]\nper-file-ignores = { 'Dockerfile' = ['all'] }\n");
     assert_eq!(found(&user, &["a"]), [""; 0]);
     // A native build has nothing to do with them.
@@ -272,7 +261,7 @@ fn settings_are_those_of_the_nearest_directory_under_the_flags() {
 #[test]
 fn comments_leave_findings_out() {
     let user = User::new();
-    write(&user, "Dockerfile", NAIVE.replace("RUN", "# hadolint ignore=DL3015\nRUN"));
+    write(&user, "Dockerfile", NAIVE.replace("CMD", "# hadolint ignore=DL3025\nCMD"));
     write(&user, "Dockerfile.all", format!("# jettison: ignore-file=all\n{NAIVE}"));
     write(&user, "Dockerfile.bad", "# jettison: ignore=unbufered-output-missing\nFROM scratch\n");
     assert_eq!(found(&user, SELECT), ["Dockerfile:1 JET120"]);
@@ -289,12 +278,12 @@ fn a_baseline_knows_findings_wherever_their_lines_go() {
     let ran = lint(&user, &[&known[..], &["--write-baseline", "sub"]].concat());
     assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (0, "", "wrote known.json (2 findings)\n"));
     let written = fs::read_to_string(user.path("known.json")).unwrap();
-    assert!(written.contains("{\"file\":\"sub/Dockerfile\",\"rule\":\"recommended-packages-installed\","), "{written}");
+    assert!(written.contains("{\"file\":\"sub/Dockerfile\",\"rule\":\"json-args-recommended\","), "{written}");
     let ran = lint(&user, &[&known[..], &["sub"]].concat());
     assert_eq!((ran.code, ran.stderr.as_str()), (0, "nothing found in 1 file; 2 known to the baseline\n"));
     // Moved, and one more of the same in other words.
-    write(&user, "sub/Dockerfile", format!("\n# hello\n{}", NAIVE.replace("CMD", "RUN apt-get install -y tini\nCMD")));
-    assert_eq!(found(&user, &[SELECT, &known[..], &["sub"]].concat()), ["sub/Dockerfile:5 JET113"]);
+    write(&user, "sub/Dockerfile", format!("\n# hello\n{}", NAIVE.replace("CMD", "ENTRYPOINT env A=1 python\nCMD")));
+    assert_eq!(found(&user, &[SELECT, &known[..], &["sub"]].concat()), ["sub/Dockerfile:4 JET207"]);
     // Wherever one stands.
     let mut inside = user.command(&["lint", "--select", "JET120", "--baseline", "../known.json"]);
     assert_eq!(
@@ -302,7 +291,7 @@ fn a_baseline_knows_findings_wherever_their_lines_go() {
         "nothing found in 1 file; 1 known to the baseline\n"
     );
     write(&user, "jettison.toml", "[lint]\nbaseline = 'known.json'\n");
-    assert_eq!(found(&user, &[SELECT, &["sub"]].concat()), ["sub/Dockerfile:5 JET113"]);
+    assert_eq!(found(&user, &[SELECT, &["sub"]].concat()), ["sub/Dockerfile:4 JET207"]);
 }
 
 #[test]
@@ -351,7 +340,7 @@ fn rules_are_listed_and_explained() {
         let page = user.run(&["lint", "--explain", word]).ok();
         assert!(page.starts_with("# unbuffered-output-missing (JET120)\n\n"), "{page}");
     }
-    assert!(user.run(&["lint", "--explain", "DL3015"]).ok().starts_with("# recommended-packages-installed (JET113)"));
+    assert!(user.run(&["lint", "--explain", "DL3025"]).ok().starts_with("# json-args-recommended (JET207)"));
 }
 
 /// The pages in `docs/rules` are made from the rules: `jettison lint --write-docs docs/rules` makes them again.
