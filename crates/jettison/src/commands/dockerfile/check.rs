@@ -146,7 +146,7 @@ impl Checks {
         let job = Job::new(session.store()?, &session.http, &session.machine, session.ui);
         let platforms = super::platforms(args, session)?;
         let images = Images {
-            bases: RefCell::new(Bases::new(&job, session.images()?.registry, request.pull)),
+            bases: RefCell::new(Bases::new(&job, session.images()?.registry, request.pull && scope == Scope::All)),
             platform: platforms.first().unwrap_or(&session.platform).clone(),
             request,
             known: RefCell::default(),
