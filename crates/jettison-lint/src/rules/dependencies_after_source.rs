@@ -300,3 +300,38 @@ fn comment_start(source: &str, start: usize) -> usize {
 fn is_directive(source: &str, line: usize) -> bool {
     line == 0 && source.trim_start_matches(['#', ' ']).split('\n').next().is_some_and(|first| first.contains('='))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examples::found;
+
+    #[test]
+    fn what_needs_the_source_or_comes_before_it_is_fine() {
+        let files = [("requirements.txt", "flask==3.0\n"), ("pyproject.toml", "[project]\nname = \"x\"\n")];
+        for (steps, lines) in [
+            ("COPY . .\nRUN pip install -r requirements.txt", &[3][..]),
+            ("ADD . /app\nRUN pip install -r /app/requirements.txt", &[3]),
+            ("COPY . .\nRUN pip install .", &[]),
+            ("COPY . .\nRUN pip install flask", &[]),
+            ("COPY requirements.txt .\nRUN pip install -r requirements.txt\nCOPY . .\nRUN pip install -e .", &[]),
+            ("COPY src src\nCOPY requirements.txt .\nRUN pip install -r requirements.txt", &[]),
+            ("COPY --from=x . .\nRUN pip install -r requirements.txt", &[]),
+            ("COPY . .\nRUN pip install uv && uv sync", &[3]),
+            ("COPY . .\nRUN pip install uv && uv tool install ruff", &[]),
+            ("COPY . .\nCMD pip install -r requirements.txt", &[]),
+        ] {
+            assert_eq!(found("JET103", &format!("FROM python:3.12-slim\n{steps}\n"), &files), lines, "{steps}");
+        }
+        let unneeded = "FROM python:3.12 AS x\nCOPY . .\nRUN pip install -r requirements.txt\nFROM python:3.12\n";
+        assert!(found("JET103", unneeded, &files).is_empty());
+    }
+
+    #[test]
+    fn comments_go_with_the_instruction_and_directives_stay() {
+        let text = "# syntax=docker/dockerfile:1\n# one\n  # two\nCOPY . .\n";
+        assert_eq!(&text[comment_start(text, text.find("COPY").unwrap())..], "# one\n  # two\nCOPY . .\n");
+        assert_eq!(comment_start("# escape=`\nFROM x", 11), 11);
+        assert_eq!(comment_start("FROM x", 0), 0);
+    }
+}

@@ -214,3 +214,25 @@ fn report(findings: &mut Findings<'_>, span: Span, names: &[&str]) {
     let finding = findings.report(span, format!("{} {stay} in the image", listed(names)));
     finding.help("install in a stage before, and copy the virtual environment; or mount it in the `RUN` that needs it");
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn installers_come_in_many_ways() {
+        for (text, lines) in [
+            ("FROM python:3.12\nRUN pip install flask\n", &[][..]),
+            ("FROM python:3.12\nRUN curl -sSL https://install.python-poetry.org | python3 -\n", &[2]),
+            ("FROM debian:12\nRUN apt-get install -y python3 python3-pip\n", &[2]),
+            ("FROM alpine\nRUN apk add --virtual .b py3-pip && pip install x && apk del .b\n", &[]),
+            ("FROM python:3.12 AS b\nRUN pip install poetry\nFROM python:3.12\n", &[]),
+            ("FROM python:3.12 AS b\nRUN pip install poetry\nFROM b\n", &[2]),
+            ("FROM python:3.12\nRUN pip install -U pip setuptools wheel && pip install poetry\n", &[2]),
+            ("FROM continuumio/miniconda3\nRUN pip install -U pip\n", &[]),
+            ("FROM golang AS b\nRUN go build -o /uv-server\nFROM python:3.12\nCOPY --from=b /uv-server /bin/\n", &[]),
+        ] {
+            assert_eq!(found("JET110", text, &[]), lines, "{text}");
+        }
+    }
+}

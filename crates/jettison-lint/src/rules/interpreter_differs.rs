@@ -213,3 +213,41 @@ fn named(path: &str) -> Option<(u32, u32)> {
     let (major, minor) = part.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn what_is_not_known_or_does_not_matter_is_fine() {
+        let built = |builder: &str, install: &str, copy: &str, image: &str| {
+            format!("FROM {builder} AS b\nRUN {install}\nFROM {image}\nCOPY --from=b {copy}\n")
+        };
+        let venv = "python -m venv /v && /v/bin/pip install x";
+        for (text, lines) in [
+            (built("python:3.12", venv, "/v /v", "python:3.12-slim"), &[][..]),
+            (built("python:3.12-bookworm", venv, "/v /v", "python:3.12.7-slim-trixie"), &[]),
+            (built("python:3.12", venv, "/v /v", "python:3.13-slim"), &[4]),
+            (built("python:3", venv, "/v /v", "python:3.13-slim"), &[]),
+            (built("python:3.12", venv, "/v /v", "example.com/runtime:1"), &[]),
+            (built("python:3.12-alpine", venv, "/v /v", "python:3.12-slim"), &[4]),
+            (built("python:3.12", "pip install -t /p x", "/p /p", "python:3.13-slim"), &[]),
+            (built("python:3.12", "pip install -t /p x", "/p /p", "python:3.12-alpine"), &[4]),
+            (built("python:3.12", "make", "/app /app", "python:3.13-slim"), &[]),
+            (built("python:3.13", venv, "/v /v", "gcr.io/distroless/python3-debian13"), &[4]),
+            (
+                built(
+                    "python:3.13",
+                    "uv venv /v && uv pip install -p /v x",
+                    "/v /v",
+                    "gcr.io/distroless/python3-debian13",
+                ),
+                &[],
+            ),
+            (built("python:3.12", "true", "/usr/lib/python3.11/x /usr/lib/python3.12/x", "python:3.12-slim"), &[4]),
+            (built("node:20", "npm ci", "/app /app", "python:3.12-slim"), &[]),
+        ] {
+            assert_eq!(found("JET106", &text, &[]), lines, "{text}");
+        }
+    }
+}

@@ -138,3 +138,25 @@ fn binary(name: &str) -> Option<&'static str> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn only_musl_and_only_what_is_known_to_block() {
+        for (text, lines) in [
+            ("FROM python:3.12-alpine\nRUN pip install psycopg2 numpy\n", &[1][..]),
+            ("FROM python:3.12-alpine\nRUN pip install psycopg2-binary numpy pandas\n", &[]),
+            ("FROM python:3.12\nRUN pip install psycopg2\n", &[]),
+            (
+                "FROM python:3.12-alpine AS b\nRUN pip wheel -w /w torch\nFROM python:3.12-alpine\nCOPY --from=b /w /w\n",
+                &[1],
+            ),
+            ("FROM python:3.12-alpine AS unused\nRUN pip install torch\nFROM python:3.12-slim\n", &[]),
+            ("FROM python:3.12-alpine\nRUN pip install $PACKAGES\n", &[]),
+        ] {
+            assert_eq!(found("JET109", text, &[]), lines, "{text}");
+        }
+    }
+}

@@ -285,3 +285,39 @@ fn edit(subject: &Subject<'_>, last: &Stage<'_>, release: Release, packages: &[&
     };
     begins_as_root.then(|| (title, Edit::insert(last.head.span.end, format!("\nRUN {command}"))))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn libraries_come_in_many_ways() {
+        let image = |builder: &str, last: &str, steps: &str| {
+            format!(
+                "FROM {builder} AS b\nRUN apt-get install -y gcc libpq-dev\nCOPY requirements.txt .\n\
+                 RUN pip install --prefix=/install -r requirements.txt\nFROM {last}\n{steps}COPY --from=b /install /usr/local\n"
+            )
+        };
+        let slim = |steps: &str| image("python:3.12-slim", "python:3.12-slim", steps);
+        let compiled = [("requirements.txt", "psycopg2==2.9\n")];
+        let wheels = [("requirements.txt", "psycopg2-binary\nlxml\n")];
+        for (text, files, lines) in [
+            (slim(""), &compiled[..], &[6][..]),
+            (slim("RUN apt-get install -y libpq5\n"), &compiled, &[]),
+            (slim("RUN apt-get install -y postgresql-client\n"), &compiled, &[]),
+            (slim("RUN apt-get install -y libpq-dev\n"), &compiled, &[]),
+            (slim("RUN apt-get install -y $PACKAGES\n"), &compiled, &[]),
+            (slim("RUN apt-get install -y ./x.deb\n"), &compiled, &[]),
+            (slim("COPY --from=b /usr/lib/x86_64-linux-gnu/libpq.so.5 /usr/lib/x86_64-linux-gnu/\n"), &compiled, &[]),
+            (slim("RUN apt-get install -y curl\n"), &compiled, &[7]),
+            (slim(""), &wheels, &[]),
+            // Nothing is known of the list, but who installs `libpq-dev` compiles against it.
+            (slim(""), &[], &[6]),
+            (image("python:3.12", "python:3.12", ""), &compiled, &[]),
+            (image("python:3.12", "example.com/base", ""), &compiled, &[]),
+            (image("python:3.12", "gcr.io/distroless/python3-debian12", ""), &compiled, &[6]),
+        ] {
+            assert_eq!(found("JET108", &text, files), lines, "{text}");
+        }
+    }
+}

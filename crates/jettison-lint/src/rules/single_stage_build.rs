@@ -106,19 +106,43 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     if tools.is_empty() && !is_full {
         return;
     }
-    let finding = findings.report(last.syntax.from.image.span(), "this stage builds the dependencies and runs the application");
+    let finding =
+        findings.report(last.syntax.from.image.span(), "this stage builds the dependencies and runs the application");
     match tools.first() {
         Some(first) => {
             let names: Vec<&str> = tools.iter().map(|tool| tool.name.as_str()).collect();
             finding.label(first.span, format!("only the build needs {}", listed(&names)));
-            finding.help("install in a stage `AS builder`, and copy its virtual environment to a stage that has no compiler");
+            finding.help(
+                "install in a stage `AS builder`, and copy its virtual environment to a stage that has no compiler",
+            );
         }
         None => {
-            finding.help("install in a stage `AS builder`, and copy its virtual environment to a stage on the slim image");
+            finding
+                .help("install in a stage `AS builder`, and copy its virtual environment to a stage on the slim image");
         }
     }
     match rewrite::two_stages(subject) {
         Ok(fix) => drop(finding.fix(fix)),
         Err(obstacle) => drop(finding.label(obstacle.span, format!("no fix is made: {}", obstacle.why))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn one_stage_is_fine_where_nothing_is_compiled() {
+        for (text, lines) in [
+            ("FROM python:3.12\nCMD [\"python\"]\n", &[][..]),
+            ("FROM python:3.12\nRUN pip install flask\n", &[1]),
+            ("FROM python:3.12-slim\nRUN apt-get install -y libpq5 && pip install psycopg2-binary\n", &[]),
+            ("FROM python:3.12-slim\nRUN apt-get install -y gcc && pip install uwsgi && apt-get purge -y gcc\n", &[]),
+            ("FROM python:3.12 AS b\nRUN pip install -t /p x\nFROM python:3.12\nCOPY --from=b /p /p\n", &[]),
+            ("FROM node AS web\nRUN npm ci\nFROM python:3.12\nRUN pip install x\nCOPY --from=web /d /d\n", &[3]),
+            ("FROM debian:12\nRUN apt-get install -y gcc make\n", &[]),
+        ] {
+            assert_eq!(found("JET102", text, &[]), lines, "{text}");
+        }
     }
 }

@@ -126,3 +126,26 @@ fn edits(subject: &Subject<'_>, stage: &Stage<'_>, number: usize, venv: &Venv) -
     }
     Some(edits)
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn environments_that_stay_where_they_were_made_are_fine() {
+        let copied = |copy: &str| {
+            format!(
+                "FROM python:3.12 AS b\nWORKDIR /app\nRUN python -m venv .venv\nFROM python:3.12-slim\nWORKDIR /app\n{copy}\n"
+            )
+        };
+        for (copy, lines) in [
+            ("COPY --from=b /app/.venv ./.venv", &[][..]),
+            ("COPY --from=b /app/.venv /venv", &[6]),
+            ("COPY --from=b /app /app", &[]),
+            ("COPY --from=b /app /srv", &[6]),
+            ("COPY --from=b /app/.venv/lib /usr/local/lib", &[]),
+        ] {
+            assert_eq!(found("JET105", &copied(copy), &[]), lines, "{copy}");
+        }
+    }
+}

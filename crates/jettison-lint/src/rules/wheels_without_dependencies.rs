@@ -120,3 +120,26 @@ fn is_used(subject: &Subject<'_>, wheels: &Install, directory: &str) -> bool {
             && from_there(call, install)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::examples::found;
+
+    #[test]
+    fn it_takes_both_halves_and_a_list_that_is_not_complete() {
+        let floating = [("r.txt", "flask\n")];
+        let run = |wheel: &str, install: &str| format!("FROM python:3.12\nCOPY r.txt .\nRUN {wheel}\nRUN {install}\n");
+        let wheel = "pip wheel --no-deps -w /w -r r.txt";
+        for (text, files, lines) in [
+            (run(wheel, "pip install --no-index -f /w -r r.txt"), &floating[..], &[3][..]),
+            (run(wheel, "pip install --no-index --find-links /w /w/*.whl"), &floating, &[3]),
+            (run(wheel, "pip install --find-links=/w -r r.txt"), &floating, &[]),
+            (run(wheel, "pip install --no-index --no-deps -f /w -r r.txt"), &floating, &[]),
+            (run("pip wheel -w /w -r r.txt", "pip install --no-index -f /w -r r.txt"), &floating, &[]),
+            (run("pip download --no-deps -d /w flask", "pip install --no-index -f /w flask"), &floating, &[3]),
+            (run(wheel, "pip install --no-index -f /w -r r.txt"), &[], &[]),
+        ] {
+            assert_eq!(found("JET128", &text, files), lines, "{text}");
+        }
+    }
+}
