@@ -51,6 +51,7 @@ RUN wget -qO- https://example.com/b | tr a b >/b
 ```dockerfile good
 FROM debian:bookworm-slim
 RUN echo '#!/bin/sh' | tee /x && printf 'a\n' | sort && yes | make config
+RUN find /usr/local -name '*.so' | xargs ldd | awk '{ print $1 }' | sort -u | xargs -r dpkg-query --search
 RUN set -o pipefail && curl -fsSL https://example.com/a.sh | sh
 SHELL ["/bin/bash", "-eo", "pipefail", "-c"]
 RUN curl -fsSL https://example.com/a.sh | sh
@@ -62,7 +63,8 @@ SHELL ["powershell", "-Command"]
 RUN Get-Content a | Select-String b
 ```
 
-A pipe that begins with `echo`, `printf` or `yes` has nothing to hide.
+A pipe of programs that write words, list what is there or pick from it (`echo`, `find`, `grep`, `sort`) has nothing to hide, and with
+`pipefail` it would break where nothing is found.
 
 ## Fix
 
@@ -113,7 +115,20 @@ fn shell_line(stage: &Stage<'_>, shell: &ShellText) -> Option<String> {
     Some(format!("SHELL [\"{program}\", \"{options}\", \"pipefail\", \"-c\"]"))
 }
 
-/// Whether a command only writes what it was given.
+/// What writes words, lists what is there, or picks from what it is given: it has no work to fail at, or fails where nothing is found.
+#[rustfmt::skip]
+const HARMLESS: [&str; 38] = [
+    ":", "apt-cache", "apt-mark", "arch", "awk", "basename", "cat", "cut", "date", "dirname", "dpkg", "dpkg-architecture",
+    "dpkg-query", "echo", "egrep", "find", "fgrep", "getconf", "getent", "grep", "head", "id", "ldconfig", "ldd", "ls", "lsb_release",
+    "printf", "rev", "scanelf", "sed", "seq", "sort", "tail", "tr", "true", "uname", "uniq", "yes",
+];
+
 fn cannot_fail(command: &Command<'_>) -> bool {
-    matches!(command.name(), Some("echo" | "printf" | "yes" | "true" | ":"))
+    let lists = |command: &Command<'_>| command.name().is_some_and(|name| HARMLESS.contains(&name));
+    // `xargs` does what the program that it starts does.
+    let launches = command.launches();
+    match command.is("xargs") {
+        true => !launches.is_empty() && launches.iter().all(lists),
+        false => lists(command),
+    }
 }
