@@ -1,12 +1,13 @@
 //! What registries and package indices say when a single thing is asked: the digest behind a tag, whether a distribution has a wheel.
 //!
-//! Each thing is asked once. A client that is offline gives no answer, and nor does a server that fails: none is "not known".
+//! Each thing is asked once. A client that is offline gives no answer, and nor does a server that fails: none is "not known". A server that
+//! failed is not asked again; [`Lookup::failures`] tells of it.
 
 use std::collections::BTreeMap;
 use std::str::FromStr as _;
 use std::sync::{Mutex, PoisonError};
 
-use jettison_http::Client;
+use jettison_http::{Client, redact};
 use jettison_oci::reference::Reference;
 use jettison_oci::registry::Registry;
 use jettison_python::sdist::SdistFilename;
@@ -15,6 +16,7 @@ use jettison_python::wheel::WheelFilename;
 use jettison_python::{NormalizedName, Version, VersionSpecifiers};
 use jettison_tree::Digest;
 
+use crate::error::BuildError;
 use crate::index::{Indexes, page_over};
 
 /// The ways to ask, and what was answered. Threads may share one.
@@ -24,6 +26,7 @@ pub struct Lookup {
     indexes: Vec<String>,
     digests: Mutex<BTreeMap<String, Option<Digest>>>,
     wheels: Mutex<BTreeMap<(String, String), Option<bool>>>,
+    failures: Mutex<BTreeMap<String, String>>,
 }
 
 impl Lookup {
@@ -31,14 +34,22 @@ impl Lookup {
     pub fn new(http: Client, registry: Registry, indexes: &Indexes) -> Self {
         let indexes = indexes.urls();
         indexes.iter().for_each(|url| http.log_in(url, None));
-        Self { http, registry, indexes, digests: Mutex::default(), wheels: Mutex::default() }
+        Self {
+            http,
+            registry,
+            indexes,
+            digests: Mutex::default(),
+            wheels: Mutex::default(),
+            failures: Mutex::default(),
+        }
     }
 
     /// The digest that a tag stands for now: that of the index where there is one, so that it stands for every platform.
     pub fn digest(&self, image: &Reference) -> Option<Digest> {
         let ask = || {
-            let descriptor = self.registry.repository(image).head_manifest(image.tag_or_default()?).ok()??;
-            Some(descriptor.digest)
+            let tag = image.tag_or_default()?;
+            let head = || self.registry.repository(image).head_manifest(tag).map_err(BuildError::from);
+            Some(self.ask(image.registry(), &image.familiar(), head)??.digest)
         };
         once(&self.digests, image.to_string(), ask)
     }
@@ -48,9 +59,8 @@ impl Lookup {
         let ask = || {
             let versions = VersionSpecifiers::from_str(versions).ok()?;
             // The first index that has it is the one that counts, as with uv.
-            let pages = self.indexes.iter().map(|index| page_over(&self.http, index, name.as_str()));
-            for page in pages {
-                let files = page.ok()?;
+            for index in &self.indexes {
+                let files = self.ask(&redact(index), name.as_str(), || page_over(&self.http, index, name.as_str()))?;
                 if !files.is_empty() {
                     return has_musl_wheel(&files, name, &versions);
                 }
@@ -58,6 +68,25 @@ impl Lookup {
             None
         };
         once(&self.wheels, (name.to_string(), versions.to_owned()), ask)
+    }
+
+    /// What got no answer, servers that cannot be reached or images, and why.
+    pub fn failures(&self) -> Vec<(String, String)> {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        failures.iter().map(|(what, why)| (what.clone(), why.clone())).collect()
+    }
+
+    /// Asks a server about a thing, unless it was down before.
+    fn ask<T>(&self, server: &str, thing: &str, ask: impl FnOnce() -> Result<T, BuildError>) -> Option<T> {
+        let failures = || self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        if failures().contains_key(server) {
+            return None;
+        }
+        let failed = |error: BuildError| {
+            let what = if error.is_transient() { server } else { thing };
+            failures().insert(what.to_owned(), error.to_string());
+        };
+        ask().map_err(failed).ok()
     }
 }
 

@@ -7,12 +7,12 @@
 //!
 //! The store is not opened, and the network is asked only where a fix needs to know something of it.
 
+mod answers;
 mod configuration;
 mod documentation;
 mod find;
 mod flags;
 mod inspect;
-mod online;
 mod shellcheck;
 mod show;
 mod write;
@@ -21,19 +21,18 @@ use std::fs;
 use std::path::Path;
 
 use jettison_build::BuildError;
-use jettison_lint::{Baseline, Catalog, Report, Safety, Selector};
+use jettison_lint::{Baseline, Report, Safety, Selector};
 
 use crate::cli::Global;
 use crate::commands::write_file;
 use crate::exit::Exit;
 use crate::ui::{Ui, plural};
+use answers::Answers;
 use configuration::Configuration;
 use find::Target;
 use flags::FormatArg;
 pub use flags::LintArgs;
 use inspect::{Inspected, Job};
-use online::Online;
-use shellcheck::{Shellcheck, WithShellcheck};
 
 /// What all of a run share.
 struct Run<'a> {
@@ -64,9 +63,10 @@ impl Run<'_> {
         for target in find::find(&args.paths, args.stdin_filename.as_deref())? {
             jobs.push(self.job(target, &mut configuration)?);
         }
-        let catalog = self.catalog()?;
+        let online = (self.safety().is_some() || args.online) && !self.global.offline;
+        let answers = Answers::new(args, online, self.global, self.ui)?;
         let (mut done, mut failed) = (Vec::new(), false);
-        for inspected in inspect::all(&jobs, &*catalog) {
+        for inspected in inspect::all(&jobs, &answers) {
             match inspected {
                 Ok(inspected) => done.push(inspected),
                 Err(error) => {
@@ -74,6 +74,10 @@ impl Run<'_> {
                     self.ui.error(&error.to_string(), error.hint_text());
                 }
             }
+        }
+        for (what, why) in answers.failures() {
+            let hint = "--offline mends what can be mended without it";
+            self.ui.warning(&format!("{what} was not asked for what a fix needs: {why}"), Some(hint));
         }
         if args.diff {
             let changed = self.show_changes(&done)?;
@@ -118,21 +122,6 @@ impl Run<'_> {
             fragment: self.args.fragment,
             safety: self.safety(),
         })
-    }
-
-    /// Who answers for registries, indices and scripts: ShellCheck if it is installed, and nobody for the rest unless a fix may need
-    /// to know.
-    fn catalog(&self) -> Result<Box<dyn Catalog + Sync>, BuildError> {
-        let shellcheck = match self.args.no_shellcheck {
-            true => None,
-            false => Shellcheck::find(self.args.shellcheck.as_deref(), crate::environment::search_path().as_deref())?,
-        };
-        let asks = (self.safety().is_some() || self.args.online) && !self.global.offline;
-        let catalog: Box<dyn Catalog + Sync> = match asks {
-            true => Box::new(Online::new(self.global, self.ui)?),
-            false => Box::new(()),
-        };
-        Ok(Box::new(WithShellcheck { catalog, shellcheck }))
     }
 
     fn show_changes(&self, done: &[Inspected]) -> Result<bool, BuildError> {

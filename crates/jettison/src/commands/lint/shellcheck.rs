@@ -13,8 +13,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use jettison_build::BuildError;
-use jettison_lint::{Catalog, Severity, ShellcheckNote, ShellcheckScript};
-use jettison_oci::reference::Reference;
+use jettison_lint::{Severity, ShellcheckNote, ShellcheckScript};
 use serde::Deserialize;
 
 /// A longer script is not checked.
@@ -160,26 +159,6 @@ fn bytes(text: &str, place: &Place) -> Option<Range<usize>> {
     };
     let (start, end) = (offset(place.line, place.column)?, offset(place.end_line, place.end_column)?);
     (start <= end).then_some(start..end)
-}
-
-/// Another catalog, and ShellCheck if it is there.
-pub struct WithShellcheck<C> {
-    pub catalog: C,
-    pub shellcheck: Option<Shellcheck>,
-}
-
-impl Catalog for WithShellcheck<Box<dyn Catalog + Sync>> {
-    fn digest(&self, image: &Reference) -> Option<String> {
-        self.catalog.digest(image)
-    }
-
-    fn has_musl_wheel(&self, name: &jettison_python::NormalizedName, version: &str) -> Option<bool> {
-        self.catalog.has_musl_wheel(name, version)
-    }
-
-    fn shellcheck(&self, scripts: &[ShellcheckScript<'_>]) -> Option<Vec<Vec<ShellcheckNote>>> {
-        self.shellcheck.as_ref()?.check(scripts)
-    }
 }
 
 #[cfg(test)]
