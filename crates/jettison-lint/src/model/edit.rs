@@ -9,10 +9,15 @@ use jettison_shell::syntax::ConnectorKind;
 use std::ops::Range;
 
 impl ShellText {
+    /// Whether it is a script that was understood to its end.
+    fn is_editable(&self) -> bool {
+        !self.is_exec && self.script.errors.is_empty()
+    }
+
     /// Puts a word behind the one at `range`, in the same line.
     pub fn add_word(&self, range: Range<usize>, word: &str) -> Option<Edit> {
         let end = self.span(range).end;
-        (!self.is_exec).then(|| Edit { span: Span::new(end, end), text: format!(" {word}") })
+        self.is_editable().then(|| Edit { span: Span::new(end, end), text: format!(" {word}") })
     }
 
     /// Puts another text in the place of the one at `range`. It must need no quotes, in a shell or in JSON.
@@ -30,13 +35,14 @@ impl ShellText {
         };
         let comment = file.text(Span::new(start, span.start)).contains('#');
         let start = if comment { span.start } else { start };
-        (!self.is_exec).then(|| Edit { span: Span::new(start, span.end), text: String::new() })
+        self.is_editable().then(|| Edit { span: Span::new(start, span.end), text: String::new() })
     }
 
     /// Puts `command` behind another, so that it runs if that one went well. It gets a line of its own where the commands around it
     /// have theirs, with the indentation and the side of `&&` that they have.
     pub fn append(&self, file: &Dockerfile, after: &Command<'_>, command: &str) -> Option<Edit> {
-        if self.is_exec {
+        // Behind the name of a heredoc nothing is what it seems.
+        if !self.is_editable() || !self.script.heredocs().is_empty() {
             return None;
         }
         let insertion = after.insertion_after();
@@ -73,7 +79,7 @@ impl ShellText {
         let alone = before.pipeline().nodes.len() == 1 && before.pipeline().negated.is_none();
         let start = self.span(before.range()).start;
         let edit = Edit { span: Span::new(start, start), text: format!("{command} && ") };
-        (!self.is_exec && !connected && alone).then_some(edit)
+        (self.is_editable() && !connected && alone).then_some(edit)
     }
 }
 

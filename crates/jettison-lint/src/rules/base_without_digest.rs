@@ -109,6 +109,6 @@ fn place(subject: &Subject<'_>, word: &Word) -> Option<Span> {
         InstructionKind::Arg(arguments) => Some(arguments),
         _ => None,
     });
-    let argument = arguments.flatten().filter(|argument| argument.name.as_str() == name).last()?;
+    let argument = arguments.flatten().rfind(|argument| argument.name.as_str() == name)?;
     end(argument.default.as_ref()?)
 }

@@ -240,6 +240,11 @@ fn fix(
             },
         )
     };
+    // A linked copy sees no `/etc/passwd` to look a name up in.
+    let linked = hits.iter().any(|hit| transfer(hit).is_some_and(|transfer| transfer.link));
+    if linked && !(number(user) && number(group)) {
+        return None;
+    }
     if known(user) && (known(group) || makes_group(group)) {
         edits.push(shell.remove(subject.file, change.flag.range.clone())?);
     } else {

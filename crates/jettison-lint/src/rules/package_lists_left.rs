@@ -167,8 +167,10 @@ fn apk(step: &Step<'_>, findings: &mut Findings<'_>) {
             .report(shell.span(call.program.start..verb.end), "the index of apk stays in the image")
             .help("write `apk add --no-cache`, which needs no `apk update`");
         if call.action != Action::Update {
-            finding.fix(Fix::safe("write `--no-cache`", shell.add_word(verb, "--no-cache")));
-        } else if let Some(cuts) = command.removal().filter(|_| !shell.is_exec) {
+            if let Some(edit) = shell.add_word(verb, "--no-cache") {
+                finding.fix(Fix::safe("write `--no-cache`", [edit]));
+            }
+        } else if let Some(cuts) = command.removal().filter(|_| !shell.is_exec && shell.script.errors.is_empty()) {
             let cuts = cuts.into_iter().map(|cut| Edit { span: shell.span(cut), text: String::new() });
             finding.fix(Fix::safe("leave `apk update` out", cuts));
         }
@@ -200,8 +202,8 @@ fn others(subject: &Subject<'_>, step: &Step<'_>, family: &Others, findings: &mu
     let (command, call) = calls[last];
     let next = behind(step, command);
     let cleaned = calls[last..].iter().any(|(_, call)| call.action == Action::Clean);
-    let gone = |cache: &&str| step.keeps_out(cache) || step.removes(next, cache);
-    if cleaned || family.caches.iter().any(|cache| gone(&cache)) {
+    let gone = |cache: &str| step.keeps_out(cache) || step.removes(next, cache);
+    if cleaned || family.caches.iter().any(|cache| gone(cache)) {
         return;
     }
     let verb = call.verb.clone().unwrap_or_else(|| call.program.clone());

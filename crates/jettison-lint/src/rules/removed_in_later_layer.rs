@@ -251,9 +251,10 @@ fn removed_packages(
     let (span, message, from) = match call.action {
         Action::Remove => {
             let hit = call.operands.iter().find_map(|operand| {
-                let from = installed.iter().rev().find(|earlier| {
-                    family(earlier.manager) == ours && earlier.names.iter().any(|name| *name == operand.name)
-                })?;
+                let from = installed
+                    .iter()
+                    .rev()
+                    .find(|earlier| family(earlier.manager) == ours && earlier.names.contains(&operand.name))?;
                 Some((operand, from))
             });
             let Some((operand, from)) = hit else { return };

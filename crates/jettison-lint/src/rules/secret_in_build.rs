@@ -261,15 +261,16 @@ fn fix(subject: &Subject<'_>, stage: &Stage<'_>, step: &Step<'_>, names: &[&str]
             if std::ptr::eq(other.instruction, step.instruction) {
                 continue;
             }
-            match &other.instruction.kind {
-                InstructionKind::Arg(arguments) if arguments.len() == 1 && arguments[0].name.as_str() == *name => {
-                    if declared.replace(other).is_some() {
-                        return None;
-                    }
-                }
-                // It is used elsewhere, too.
-                _ if subject.file.text(other.instruction.span).contains(name) => return None,
-                _ => {}
+            let declares = match &other.instruction.kind {
+                InstructionKind::Arg(arguments) => arguments.len() == 1 && arguments[0].name.as_str() == *name,
+                _ => false,
+            };
+            // Declared twice, or used elsewhere, too.
+            if declares && declared.is_some() || !declares && subject.file.text(other.instruction.span).contains(name) {
+                return None;
+            }
+            if declares {
+                declared = Some(other);
             }
         }
         edits.push(remove_line(subject.file, declared?.instruction.span));
