@@ -1,7 +1,7 @@
 use crate::finding::{Findings, Fix};
 use crate::model::Subject;
 use crate::rule::{Family, Fixable, Rule, Severity};
-use jettison_dockerfile::{Edit, Instruction, InstructionKind, NodeKind};
+use jettison_dockerfile::{Edit, Instruction, InstructionKind, NodeKind, Span};
 use std::collections::BTreeMap;
 
 pub(super) static RULE: Rule = Rule {
@@ -50,7 +50,7 @@ Safe: those that do not count are taken away.
 
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for stage in &subject.stages {
-        let mut seen: BTreeMap<&str, &Instruction> = BTreeMap::new();
+        let mut all: BTreeMap<&str, Vec<&Instruction>> = BTreeMap::new();
         for step in &stage.steps {
             let name = match &step.instruction.kind {
                 InstructionKind::Cmd(_) => "CMD",
@@ -58,18 +58,29 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
                 InstructionKind::Healthcheck(_) => "HEALTHCHECK",
                 _ => continue,
             };
-            let Some(earlier) = seen.insert(name, step.instruction) else { continue };
-            let is_it = |kind| matches!(kind, NodeKind::Instruction(_));
-            let mut nodes = subject.file.nodes().iter();
-            let node = nodes.find(|node| is_it(node.kind) && node.span.contains(earlier.keyword.span()));
-            findings
-                .report(earlier.keyword.span(), format!("this `{name}` does not count, since another one follows"))
-                .label(step.instruction.keyword.span(), "the one that counts")
-                .help("take it away")
-                .fix(Fix::safe(
-                    format!("take the earlier `{name}` away"),
-                    [Edit::delete(node.map_or(earlier.span, |node| node.span))],
-                ));
+            all.entry(name).or_default().push(step.instruction);
+        }
+        for (name, instructions) in all {
+            let Some((last, earlier)) = instructions.split_last() else { continue };
+            for instruction in earlier {
+                findings
+                    .report(
+                        instruction.keyword.span(),
+                        format!("this `{name}` does not count, since another one follows"),
+                    )
+                    .label(last.keyword.span(), "the one that counts")
+                    .help("take it away")
+                    .fix(Fix::safe(
+                        format!("leave the last `{name}` alone"),
+                        earlier.iter().map(|instruction| Edit::delete(lines(subject, instruction))).collect::<Vec<_>>(),
+                    ));
+            }
         }
     }
+}
+
+/// The lines of an instruction, the end of the last included.
+fn lines(subject: &Subject<'_>, instruction: &Instruction) -> Span {
+    let mut nodes = subject.file.nodes().iter().filter(|node| matches!(node.kind, NodeKind::Instruction(_)));
+    nodes.find(|node| node.span.contains(instruction.keyword.span())).map_or(instruction.span, |node| node.span)
 }
