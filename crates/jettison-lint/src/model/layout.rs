@@ -17,6 +17,9 @@ use jettison_dockerfile::Span;
 use jettison_shell::Command;
 use jettison_shell::packages::{Action, Manager, OperandKind, PackageCall};
 
+/// No more of a kind is followed: stages that copy from each other over and over would multiply it without end.
+const MAX_SHIPPED: usize = 1000;
+
 /// A call of a package manager, by the numbers of its stage, of its step there and of the call in [`Step::packages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct At {
@@ -39,6 +42,8 @@ pub struct Layout {
     pub packages: Vec<OsPackage>,
     /// What is copied from other stages and images, in order.
     pub brought: Vec<Brought>,
+    /// The Python distributions at the end of it.
+    shipped: Vec<Shipped>,
     poetry: Poetry,
 }
 
@@ -139,10 +144,12 @@ impl Layout {
             let mut layout = Self::default();
             if let Some(below) = below {
                 (layout.venvs, layout.poetry) = (below.venvs.clone(), below.poetry);
+                layout.shipped = below.shipped.clone();
             }
             for (number, step) in stage.steps.iter().enumerate() {
                 layout.add(stages, stage.syntax.index, number, step, &all);
             }
+            layout.ship(stage.syntax.index, &all);
             all.push(layout);
         }
         all
@@ -204,10 +211,42 @@ impl Layout {
         }
     }
 
+    /// Notes what is installed here, and what of other stages is copied to here.
+    fn ship(&mut self, index: usize, earlier: &[Self]) {
+        let installed = self.installs.iter().filter(|install| install.into.is_installed());
+        self.shipped.extend(installed.map(|install| Shipped {
+            install: install.clone(),
+            path: install.into.directory().map(str::to_owned),
+            copied_by: None,
+        }));
+        for brought in &self.brought {
+            let CopySource::Stage(from) = brought.from else { continue };
+            for other in earlier.get(from).map(|layout| layout.shipped.as_slice()).unwrap_or_default() {
+                let Some(path) = &other.path else { continue };
+                let taken = brought.sources.iter().any(|(source, _)| match other.install.into {
+                    Destination::System => {
+                        below("/usr/local/lib/python3", source).is_some()
+                            || source.starts_with("/usr/local/lib/python3")
+                            || source.starts_with("/usr/lib/python3")
+                    }
+                    _ => {
+                        below(path, source).is_some() || below(source, path).is_some_and(|rest| rest.starts_with("lib"))
+                    }
+                });
+                if taken && self.shipped.len() < MAX_SHIPPED {
+                    let copied_by = Some((index, brought.step));
+                    self.shipped.push(Shipped { path: brought.lands(path), install: other.install.clone(), copied_by });
+                }
+            }
+        }
+    }
+
     /// A new venv takes the place of what was there.
     fn put(&mut self, venv: Venv) {
         self.venvs.retain(|other| other.path != venv.path);
-        self.venvs.push(venv);
+        if self.venvs.len() < MAX_SHIPPED {
+            self.venvs.push(venv);
+        }
     }
 
     /// The venv that a program of this name is run from in a step, if the search path leads to one.
@@ -502,44 +541,8 @@ impl super::Subject<'_> {
     }
 
     /// The Python distributions that are in a stage: installed there, below it, or copied to it.
-    pub fn ships(&self, stage: &Stage<'_>) -> Vec<Shipped> {
-        let mut shipped = Vec::new();
-        for stage in self.chain(stage) {
-            let layout = self.layout(stage);
-            shipped.extend(layout.installs.iter().filter(|install| install.into.is_installed()).map(|install| {
-                Shipped { install: install.clone(), path: install.into.directory().map(str::to_owned), copied_by: None }
-            }));
-            for brought in &layout.brought {
-                // Only what stands above: no stage is looked at from below itself.
-                let CopySource::Stage(from) = brought.from else { continue };
-                let Some(from) = self.stages.get(from).filter(|from| from.syntax.index < stage.syntax.index) else {
-                    continue;
-                };
-                for other in self.ships(from) {
-                    let Some(path) = &other.path else { continue };
-                    let directory = match other.install.into {
-                        Destination::System => "/usr/local/lib/python3",
-                        _ => path,
-                    };
-                    let taken = brought.sources.iter().any(|(source, _)| match other.install.into {
-                        Destination::System => {
-                            below(directory, source).is_some()
-                                || source.starts_with("/usr/local/lib/python3")
-                                || source.starts_with("/usr/lib/python3")
-                        }
-                        _ => {
-                            below(path, source).is_some()
-                                || below(source, path).is_some_and(|rest| rest.starts_with("lib"))
-                        }
-                    });
-                    if taken && shipped.len() < MAX_SHIPPED {
-                        let copied_by = Some((stage.syntax.index, brought.step));
-                        shipped.push(Shipped { path: brought.lands(path), install: other.install, copied_by });
-                    }
-                }
-            }
-        }
-        shipped
+    pub fn ships(&self, stage: &Stage<'_>) -> &[Shipped] {
+        &self.layout(stage).shipped
     }
 
     /// Whether a stage is about Python: its image is made for it, or something brings Python or its distributions.
@@ -568,9 +571,6 @@ impl super::Subject<'_> {
         &self.stages[at.stage].steps[at.step]
     }
 }
-
-/// Stages that copy from each other over and over could multiply without end.
-const MAX_SHIPPED: usize = 1000;
 
 #[cfg(test)]
 mod tests;

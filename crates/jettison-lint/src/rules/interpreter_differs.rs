@@ -107,7 +107,7 @@ fn paths(subject: &Subject<'_>, stage: &Stage<'_>, reported: &[usize], findings:
     for brought in subject.layout(stage).brought.iter().filter(|brought| !reported.contains(&brought.step)) {
         let CopySource::Stage(from) = brought.from else { continue };
         let from = &subject.stages[from];
-        let mut wrong: Option<(Span, (u32, u32), (u32, u32))> = None;
+        let mut wrong: Option<(Span, Minor, Minor)> = None;
         for (source, span) in &brought.sources {
             if let (Some(named), Some(has)) = (named(source), minor(from)) {
                 wrong = wrong.or((named != has).then_some((*span, named, has)));
@@ -124,6 +124,9 @@ fn paths(subject: &Subject<'_>, stage: &Stage<'_>, reported: &[usize], findings:
         }
     }
 }
+
+/// Major and minor version.
+type Minor = (u32, u32);
 
 struct Difference {
     message: String,
@@ -169,7 +172,7 @@ fn difference(subject: &Subject<'_>, made: &Stage<'_>, runs: &Stage<'_>, into: &
 }
 
 /// Major and minor version of a stage's Python, where both are known.
-fn minor(stage: &Stage<'_>) -> Option<(u32, u32)> {
+fn minor(stage: &Stage<'_>) -> Option<Minor> {
     let image = stage.image.as_ref()?;
     let repository = image.reference.repository();
     if let Some((_, release)) = repository.rsplit_once("distroless/python3-debian") {
@@ -208,7 +211,7 @@ fn by_uv(subject: &Subject<'_>, stage: &Stage<'_>, path: &str) -> bool {
 }
 
 /// The version in a path: `/usr/lib/python3.12/site-packages`.
-fn named(path: &str) -> Option<(u32, u32)> {
+fn named(path: &str) -> Option<Minor> {
     let part = path.split('/').find_map(|part| part.strip_prefix("python"))?;
     let (major, minor) = part.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))

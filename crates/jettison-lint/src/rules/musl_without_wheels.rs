@@ -112,10 +112,10 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
                 finding.label(shell.span(command.range()), "compiled here");
             }
         }
-        finding.help("take the slim image, for which there are wheels");
-        if let Some(binary) = blocking.iter().find_map(|name| binary(name)) {
-            finding.help(format!("take the slim image, for which there are more wheels, and `{binary}`"));
-        }
+        finding.help(match blocking.iter().find_map(|name| binary(name)) {
+            Some(binary) => format!("take the slim image, for which there are more wheels, and `{binary}`"),
+            None => "take the slim image, for which there are wheels".to_owned(),
+        });
     }
 }
 

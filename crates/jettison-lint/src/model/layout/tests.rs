@@ -77,7 +77,7 @@ fn what_is_copied_is_followed_to_the_image() {
     let tell = |subject: &Subject<'_>| {
         let last = subject.last().unwrap();
         let shipped =
-            subject.ships(last).into_iter().map(|shipped| format!("{:?} at {:?}", shipped.install.into, shipped.path));
+            subject.ships(last).iter().map(|shipped| format!("{:?} at {:?}", shipped.install.into, shipped.path));
         let venvs = subject.layout(last).venvs.iter().map(|venv| format!("{} from {}", venv.path, venv.made_at));
         shipped.chain(venvs).collect::<Vec<_>>().join("; ")
     };
@@ -143,4 +143,19 @@ fn demands_come_from_words_files_and_locks() {
     ] {
         assert_eq!(told(&format!("FROM python:3.12\n{steps}\n"), &files, tell), expected, "{steps}");
     }
+}
+
+/// Each stage has twice what the one before has.
+#[test]
+fn copies_of_copies_do_not_multiply_without_end() {
+    let mut text = "FROM python:3.12 AS s0\nRUN python -m venv /v && /v/bin/pip install x\n".to_owned();
+    for number in 1..60 {
+        let before = number - 1;
+        text += &format!("FROM scratch AS s{number}\nCOPY --from=s{before} / /a\nCOPY --from=s{before} / /b\n");
+    }
+    let counted = told(&text, &[], |subject| {
+        let last = subject.last().unwrap();
+        format!("{} {}", subject.ships(last).len(), subject.layout(last).venvs.len())
+    });
+    assert_eq!(counted, format!("{MAX_SHIPPED} {MAX_SHIPPED}"));
 }
