@@ -5,7 +5,7 @@
 //! 2. A directory that does not belong is one find, with all that is below it.
 //! 3. [`Clutter::patterns`] writes a pattern for each find; [`default_ignore_file`] is what to begin with.
 
-use crate::context::FileKind;
+use crate::context::{Context, FileKind};
 use crate::model::Subject;
 use jettison_dockerfile::instruction::MountKind;
 use jettison_dockerfile::{Ignore, Span};
@@ -224,9 +224,17 @@ pub fn default_ignore_file(kept: &[String]) -> String {
     text
 }
 
-/// The paths that the Dockerfile names, for [`default_ignore_file`].
-pub fn named_paths(subject: &Subject<'_>) -> Vec<String> {
-    wanted(subject).into_iter().filter_map(|path| String::from_utf8(path).ok()).collect()
+/// The paths that [`default_ignore_file`] is to keep: those that the Dockerfile names, and packages of the project.
+pub fn kept_paths(subject: &Subject<'_>) -> Vec<String> {
+    let named = wanted(subject).into_iter().filter_map(|path| String::from_utf8(path).ok());
+    named.chain(packages(subject.context)).collect()
+}
+
+/// The directories at the top of a context that Python imports: a package may be called `build`, `docs` or `env`.
+pub fn packages(context: &Context) -> Vec<String> {
+    let files = context.files().iter().filter_map(|file| file.path.as_str());
+    let packages = files.filter_map(|path| path.strip_suffix("/__init__.py"));
+    packages.filter(|path| !path.contains('/') && !matches!(*path, "tests" | "test")).map(str::to_owned).collect()
 }
 
 /// `402 MB`: bytes as people read them, in powers of ten.
@@ -237,5 +245,28 @@ pub fn size(bytes: u64) -> String {
         1_000_000..10_000_000 => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
         1_000_000_000.. => format!("{}.{:02} GB", bytes / 1_000_000_000, bytes % 1_000_000_000 / 10_000_000),
         _ => format!("{} MB", (bytes + 500_000) / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_of_the_project_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("docs/api")).unwrap();
+        std::fs::write(dir.path().join("docs/__init__.py"), "").unwrap();
+        std::fs::write(dir.path().join("docs/api/__init__.py"), "").unwrap();
+        let kept = packages(&Context::directory(dir.path(), None));
+        assert_eq!(kept, ["docs"]);
+        let text = default_ignore_file(&kept);
+        assert!(!text.contains("\ndocs\n") && text.contains("\ntests\n"), "{text}");
+    }
+
+    #[test]
+    fn sizes_are_told_in_powers_of_ten() {
+        let told = [0, 999, 1_500, 4_250_000, 402_000_000, 1_234_000_000].map(size);
+        assert_eq!(told, ["0 bytes", "999 bytes", "2 kB", "4.2 MB", "402 MB", "1.23 GB"]);
     }
 }

@@ -1,4 +1,4 @@
-use crate::clutter::{Clutter, default_ignore_file, named_paths, reaches, size};
+use crate::clutter::{Clutter, default_ignore_file, kept_paths, reaches, size};
 use crate::finding::{Findings, Fix};
 use crate::model::Subject;
 use crate::rule::{Family, Fixable, Rule, Severity};
@@ -90,6 +90,25 @@ compose*.y*ml
 docker-compose*.y*ml
 ```
 
+### A package that is called like something else
+
+```text file=docs/__init__.py
+```
+
+```text file=.git/HEAD
+ref: refs/heads/main
+```
+
+```dockerfile bad lines=2
+FROM python:3.12-slim
+COPY . /app
+```
+
+```dockerfile good
+FROM python:3.12-slim
+COPY docs /app/docs
+```
+
 ### Files by name
 
 ```text file=main.py
@@ -142,7 +161,7 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
     finding.help("write a `.dockerignore` beside the Dockerfile's context, with what the image has no need of");
     if let Ok(path) = TreePath::parse(".dockerignore") {
-        let text = default_ignore_file(&named_paths(subject));
+        let text = default_ignore_file(&kept_paths(subject));
         finding.fix(Fix::safe("write `.dockerignore`", []).write(path, text));
     }
 }
