@@ -1,6 +1,7 @@
 //! The build context that a Dockerfile is built in: a directory, and changes to it that are not yet made.
 //!
-//! Nothing is read before a rule asks for it, and nothing twice. Symbolic links are not followed out of the directory.
+//! Nothing is read before a rule asks for it, and nothing twice: contexts in one [`Directory`] share what is read of it. Symbolic links are
+//! not followed out of it.
 
 use jettison_dockerfile::Ignore;
 use jettison_python::project::Project;
@@ -9,6 +10,7 @@ use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 
 /// More files than this are not looked at.
 const MAX_FILES: usize = 500_000;
@@ -18,13 +20,36 @@ const MAX_TEXT: u64 = 16 << 20;
 /// A build context, read as far as it is asked for.
 #[derive(Debug, Default)]
 pub struct Context {
-    root: Option<PathBuf>,
+    directory: Option<Arc<Directory>>,
     /// The ignore file that stands beside the Dockerfile, `<Dockerfile>.dockerignore`, if there is one.
     own_ignore: Option<TreePath>,
     changes: BTreeMap<TreePath, String>,
     files: OnceCell<Vec<File>>,
     ignore: OnceCell<Option<IgnoreFile>>,
-    project: OnceCell<Option<Project>>,
+}
+
+/// A directory that is the context of one Dockerfile or of many.
+#[derive(Debug)]
+pub struct Directory {
+    root: PathBuf,
+    files: OnceLock<Vec<File>>,
+    project: OnceLock<Option<Project>>,
+}
+
+impl Directory {
+    /// The directory at `root`, of which nothing is read yet.
+    pub fn new(root: impl Into<PathBuf>) -> Arc<Self> {
+        Arc::new(Self { root: root.into(), files: OnceLock::new(), project: OnceLock::new() })
+    }
+
+    fn files(&self) -> &[File] {
+        self.files.get_or_init(|| {
+            let mut files = Vec::new();
+            walk(&self.root, &mut files);
+            files.sort_by(|a, b| a.path.cmp(&b.path));
+            files
+        })
+    }
 }
 
 /// A file of a context.
@@ -70,11 +95,16 @@ impl Context {
 
     /// The context in the directory `root`, for the Dockerfile at `dockerfile` (a path below it, if it is below it).
     pub fn directory(root: impl Into<PathBuf>, dockerfile: Option<&TreePath>) -> Self {
+        Self::within(Directory::new(root), dockerfile)
+    }
+
+    /// The same, in a directory of which something may have been read already.
+    pub fn within(directory: Arc<Directory>, dockerfile: Option<&TreePath>) -> Self {
         let own_ignore = dockerfile.and_then(|path| {
             let name = [path.as_bytes(), b".dockerignore"].concat();
             TreePath::parse(name).ok()
         });
-        Self { root: Some(root.into()), own_ignore, ..Self::default() }
+        Self { directory: Some(directory), own_ignore, ..Self::default() }
     }
 
     /// The same context with files written to it that are not on disk.
@@ -82,21 +112,22 @@ impl Context {
     pub fn with(&self, changes: impl IntoIterator<Item = (TreePath, String)>) -> Self {
         let mut all = self.changes.clone();
         all.extend(changes);
-        Self { root: self.root.clone(), own_ignore: self.own_ignore.clone(), changes: all, ..Self::default() }
+        Self { directory: self.directory.clone(), own_ignore: self.own_ignore.clone(), changes: all, ..Self::default() }
     }
 
     /// Its directory.
     pub fn root(&self) -> Option<&Path> {
-        self.root.as_deref()
+        Some(&self.directory.as_ref()?.root)
     }
 
     /// Every file and directory in it, ignored or not, a directory before what it holds, otherwise by path.
     pub fn files(&self) -> &[File] {
+        let on_disk = self.directory.as_ref().map_or(&[][..], |directory| directory.files());
+        if self.changes.is_empty() {
+            return on_disk;
+        }
         self.files.get_or_init(|| {
-            let mut files = Vec::new();
-            if let Some(root) = &self.root {
-                walk(root, &mut files);
-            }
+            let mut files = on_disk.to_vec();
             for (path, text) in &self.changes {
                 files.retain(|file| file.path != *path);
                 files.push(File { path: path.clone(), bytes: text.len() as u64, kind: FileKind::Regular });
@@ -133,12 +164,13 @@ impl Context {
 
     /// The Python project in its directory, if there is one that can be read. Changes that are not on disk are not seen.
     pub fn project(&self) -> Option<&Project> {
-        self.project.get_or_init(|| Project::read(self.root.as_ref()?).ok()).as_ref()
+        let directory = self.directory.as_ref()?;
+        directory.project.get_or_init(|| Project::read(&directory.root).ok()).as_ref()
     }
 
     /// Whether there is anything at `path`, ignored or not.
     pub fn exists(&self, path: &TreePath) -> bool {
-        let on_disk = || self.root.as_ref().is_some_and(|root| root.join(path.as_path()).symlink_metadata().is_ok());
+        let on_disk = || self.root().is_some_and(|root| root.join(path.as_path()).symlink_metadata().is_ok());
         self.changes.contains_key(path) || on_disk()
     }
 
@@ -147,7 +179,7 @@ impl Context {
         if let Some(text) = self.changes.get(path) {
             return Some(text.clone());
         }
-        let path = self.root.as_ref()?.join(path.as_path());
+        let path = self.root()?.join(path.as_path());
         let metadata = fs::symlink_metadata(&path).ok()?;
         if !metadata.is_file() || metadata.len() > MAX_TEXT {
             return None;

@@ -37,7 +37,7 @@ pub mod tables;
 pub use baseline::Baseline;
 pub use catalog::{Catalog, ShellcheckNote, ShellcheckScript};
 pub use config::{Config, LabelType, Selector};
-pub use context::Context;
+pub use context::{Context, Directory};
 pub use finding::{Finding, Findings, Fix, Place, Safety};
 pub use fix::{Done, Mended, mend};
 pub use fragment::{lint_fragment, mend_fragment};

@@ -1,15 +1,18 @@
 //! Lints or mends Dockerfiles, each in its context, several at once.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jettison_build::{BuildError, Context as _};
 use jettison_dockerfile::Dockerfile;
 use jettison_dockerfile::instruction::{InstructionKind, Source};
-use jettison_lint::{Catalog, Config, Context, Mended, Report, Safety, lint, lint_fragment, mend, mend_fragment};
+use jettison_lint::{
+    Catalog, Config, Context, Directory, Mended, Report, Safety, lint, lint_fragment, mend, mend_fragment,
+};
 use jettison_tree::TreePath;
 
 use super::find::{Target, shown};
@@ -43,14 +46,26 @@ pub struct Inspected {
     pub mended: Option<Mended>,
 }
 
+/// The contexts of this run, each read once.
+#[derive(Default)]
+struct Directories(Mutex<BTreeMap<PathBuf, Arc<Directory>>>);
+
+impl Directories {
+    fn of(&self, path: &Path) -> Arc<Directory> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(path.to_owned()).or_insert_with(|| Directory::new(path)).clone()
+    }
+}
+
 /// Does all jobs, and returns what became of each in their order.
 pub fn all(jobs: &[Job], catalog: &(dyn Catalog + Sync)) -> Vec<Result<Inspected, BuildError>> {
     let threads = match jobs.len() {
         0 | 1 => 1,
         jobs => std::thread::available_parallelism().map_or(1, usize::from).min(jobs),
     };
+    let directories = Directories::default();
     if threads == 1 {
-        return jobs.iter().map(|job| inspect(job, catalog)).collect();
+        return jobs.iter().map(|job| inspect(job, &directories, catalog)).collect();
     }
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(jobs.len()));
@@ -61,7 +76,7 @@ pub fn all(jobs: &[Job], catalog: &(dyn Catalog + Sync)) -> Vec<Result<Inspected
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     jobs.get(at).map(|job| (at, job))
                 } {
-                    let inspected = inspect(job, catalog);
+                    let inspected = inspect(job, &directories, catalog);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((at, inspected));
                 }
             });
@@ -73,7 +88,7 @@ pub fn all(jobs: &[Job], catalog: &(dyn Catalog + Sync)) -> Vec<Result<Inspected
 }
 
 /// Lints a Dockerfile, or mends it and lints what came out.
-pub fn inspect(job: &Job, catalog: &(dyn Catalog + Sync)) -> Result<Inspected, BuildError> {
+fn inspect(job: &Job, directories: &Directories, catalog: &(dyn Catalog + Sync)) -> Result<Inspected, BuildError> {
     let target = &job.target;
     let before = read(target)?;
     let file = Dockerfile::parse(&before);
@@ -83,7 +98,7 @@ pub fn inspect(job: &Job, catalog: &(dyn Catalog + Sync)) -> Result<Inspected, B
         None => None,
     };
     let context = match &directory {
-        Some(directory) => Context::directory(directory, path_below(target.place(), directory).as_ref()),
+        Some(directory) => Context::within(directories.of(directory), path_below(target.place(), directory).as_ref()),
         None => Context::none(),
     };
     let prefix = directory.as_deref().map(prefix).unwrap_or_default();
