@@ -18,7 +18,7 @@ use jettison_shell::Command;
 use jettison_shell::packages::{Action, Manager, OperandKind, PackageCall};
 
 /// No more of a kind is followed: stages that copy from each other over and over would multiply it without end.
-const MAX_SHIPPED: usize = 1000;
+const MAX_SHIPPED: usize = 128;
 
 /// A call of a package manager, by the numbers of its stage, of its step there and of the call in [`Step::packages`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
