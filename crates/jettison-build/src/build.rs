@@ -261,7 +261,7 @@ impl Flow<'_> {
             locked_only: request.locked,
             git: &git,
             epoch: self.epoch(),
-            making_ready: Mutex::default(),
+            ready: Mutex::default(),
         };
         let tools_before = kept(&before.builder);
         let before_sdists = Before {

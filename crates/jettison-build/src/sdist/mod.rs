@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use jettison_debian::compression;
 use jettison_debian::contents::find_paths;
 use jettison_engine::CacheKey;
-use jettison_engine::graph::{Output, SolveError, StageGraph, StepId};
+use jettison_engine::graph::{Operation as _, Output, SolveError, StageGraph, StepId};
 use jettison_python::lock::{Location, Selection, Source as Locked};
 use jettison_python::wheel::InstallLayout;
 use jettison_python::{Tags, Target};
@@ -72,8 +72,8 @@ pub struct Builder<'a> {
     pub git: &'a GitRoom<'a>,
     /// Seconds since 1970, for what a build stamps into its wheel.
     pub epoch: u64,
-    /// Held by whoever makes rooms ready.
-    pub making_ready: Mutex<()>,
+    /// The packages that are unpacked. Held by whoever unpacks more.
+    pub ready: Mutex<Vec<CacheKey>>,
 }
 
 /// The Debian packages of builds.
@@ -134,7 +134,7 @@ impl Builder<'_> {
         builds: &[(&str, Option<&LockedSdist>)],
     ) -> Result<Rooms, BuildError> {
         // What another thread is bringing is not to be brought twice.
-        let _ready = self.making_ready.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         let mut roots: Vec<String> = TOOLS.iter().map(|tool| (*tool).to_owned()).collect();
         roots.extend(self.base.headers.clone());
         roots.sort();
@@ -151,13 +151,15 @@ impl Builder<'_> {
         // What was never built is built now, so it can begin with what it takes longest for.
         if builds.iter().any(|(_, locked)| locked.is_none()) {
             let mut graph = StageGraph::new();
-            let steps: Vec<StepId> = [&tools]
-                .into_iter()
-                .chain(builds.iter().filter(|(_, locked)| locked.is_none()).filter_map(|(name, _)| besides.get(*name)))
-                .map(|packages| Packages::new(&packages.package, self.job.machine.threads))
-                .filter(|packages| !packages.is_empty())
-                .map(|packages| graph.add(packages.title(), &[], packages))
-                .collect();
+            let mut steps: Vec<StepId> = Vec::new();
+            let fresh = builds.iter().filter(|(_, locked)| locked.is_none());
+            for packages in [&tools].into_iter().chain(fresh.filter_map(|(name, _)| besides.get(*name))) {
+                let packages = Packages::new(&packages.package, self.job.machine.threads);
+                if !packages.is_empty() && !ready.contains(&packages.key()) {
+                    ready.push(packages.key());
+                    steps.push(graph.add(packages.title(), &[], packages));
+                }
+            }
             self.job.solve(&graph, &steps)?;
         }
         Ok(Rooms { tools, besides })
