@@ -162,7 +162,12 @@ fn edit(subject: &Subject<'_>, last: &Stage<'_>) -> Option<Edit> {
             Edit { span: Span::new(at, at), text: user }
         }
         None => {
-            let at = last.steps.last().map_or(last.head, |step| step.instruction).span.end;
+            let end = last.steps.last().map_or(last.head, |step| step.instruction);
+            // What follows a heredoc without an end is in it.
+            if end.heredocs.iter().any(|heredoc| heredoc.terminator.is_none()) {
+                return None;
+            }
+            let at = end.span.end;
             Edit { span: Span::new(at, at), text: format!("\n{}", user.trim_end()) }
         }
     })
