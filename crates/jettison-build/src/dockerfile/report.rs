@@ -38,7 +38,8 @@ pub struct Report {
     pub unpacked_bytes: u64,
     /// The layers, the lowest first.
     pub layers: Vec<LayerReport>,
-    /// Who owns the bytes, the largest first. The sums equal those of the layers.
+    /// Who owns the bytes, the largest first. The sums equal those of the layers: what a later layer replaces or removes is counted too,
+    /// as it is still a part of the image.
     pub owners: Vec<OwnerReport>,
     /// The stages that were needed, in order.
     pub stages: Vec<StageReport>,
