@@ -49,7 +49,8 @@ fn group<'r>(report: &'r Report, finding: &'r Finding) -> Group<'r> {
             title.element(origin)
         }
     };
-    if let Some(help) = &finding.help {
+    let does_so = |help: &str| finding.fix.as_ref().is_some_and(|fix| fix.title == help);
+    if let Some(help) = finding.help.as_deref().filter(|help| !does_so(help)) {
         group = group.element(Level::HELP.message(visible(help)));
     }
     if let Some(fix) = &finding.fix {

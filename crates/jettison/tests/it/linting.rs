@@ -57,7 +57,6 @@ info[JET120 unbuffered-output-missing]: Python keeps its output in a buffer here
 1 | FROM python:3.12-slim
   | ^^^^^^^^^^^^^^^^^^^^^
   |
-  = help: write `ENV PYTHONUNBUFFERED=1`
   = fix: write `ENV PYTHONUNBUFFERED=1` (--fix)
 
 warning[JET207 json-args-recommended]: a shell runs the `CMD`, and keeps signals from the program
