@@ -174,3 +174,31 @@ impl Config {
         Self { select: vec![Selector::Rule(rule)], ..Self::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_shellcheck_stand_for_some_of_what_its_rule_finds() {
+        let config = |select: &str, ignore: &str| {
+            let selectors = |words: &str| words.split_whitespace().flat_map(|word| Selector::parse(word).unwrap()).collect();
+            Config { select: selectors(select), ignore: selectors(ignore), ..Config::default() }
+        };
+        let rule = rules::all().find(|rule| rule.code == rules::SHELLCHECK).unwrap();
+        for (select, ignore, runs, hears) in [
+            ("", "", true, true),
+            ("", "sc2086", true, false),
+            ("", "shellcheck", false, true),
+            ("SC2086", "", true, true),
+            ("SC2046", "", true, false),
+            ("general", "", true, true),
+            ("shellcheck SC2046", "", true, true),
+            ("DL3003", "", false, false),
+        ] {
+            let config = config(select, ignore);
+            assert_eq!((config.is_enabled(rule), config.hears(2086)), (runs, hears), "{select:?} {ignore:?}");
+        }
+        assert!(Selector::parse("SC20861").is_err());
+    }
+}

@@ -120,3 +120,31 @@ fn unpacks(step: &Step<'_>, name: &str) -> bool {
             unpacks && !packs && command.arguments().iter().any(names)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Context, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    #[test]
+    fn the_archive_is_known_by_the_name_that_it_has_in_the_image() {
+        for (lines, unpacked) in [
+            ("COPY a.tgz /tmp/\nRUN tar xzf /tmp/a.tgz", true),
+            ("COPY a.tgz /tmp/b.tgz\nRUN tar -x -f /tmp/b.tgz", true),
+            ("COPY a.tgz /tmp/b.tgz\nRUN tar -x -f /tmp/a.tgz", false),
+            ("COPY a.tgz b.tgz /tmp/\nRUN tar --extract --file=/tmp/b.tgz", true),
+            ("COPY a.zip /tmp/\nRUN unzip -q /tmp/a.zip", true),
+            ("COPY a.tar.xz /tmp/\nRUN cd /tmp && unxz *.tar.xz", true),
+            ("COPY a.tar.gz /tmp/\nRUN tar -czf /tmp/a.tar.gz /srv", false),
+            ("COPY a.tar.gz /tmp/\nRUN sha256sum /tmp/a.tar.gz", false),
+            ("RUN tar xf a.tgz\nCOPY a.tgz /tmp/", false),
+            ("COPY --from=x /a.tgz /tmp/\nRUN tar xf /tmp/a.tgz", false),
+            ("ADD https://example.com/a.tgz /tmp/\nRUN tar xf /tmp/a.tgz", false),
+        ] {
+            let file = Dockerfile::parse(&format!("FROM debian:12\n{lines}\n"));
+            let found = lint(&file, &Context::none(), &(), &Config::only(&RULE));
+            assert_eq!(!found.is_empty(), unpacked, "{lines}");
+        }
+    }
+}

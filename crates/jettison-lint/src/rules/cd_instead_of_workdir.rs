@@ -61,7 +61,9 @@ directory, `WORKDIR` is written above it. Other places are left to you.
 
 fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (stage, step, shell) in subject.runs() {
-        for command in step.commands.iter().filter(|command| command.is("cd") && std::ptr::eq(command.list(), &shell.script.list)) {
+        for command in
+            step.commands.iter().filter(|command| command.is("cd") && std::ptr::eq(command.list(), &shell.script.list))
+        {
             let rest =
                 stage.steps.iter().skip_while(|other| other.instruction.span.start <= step.instruction.span.start);
             let fix = fix(step, shell, command, rest);
@@ -90,7 +92,7 @@ fn fix<'s, 'a: 's>(
         _ => None,
     });
     let same = step.workdir.as_deref() == Some(&*target);
-    if !alone || !once || step.instruction.heredocs.first().is_some() || !(same || ends_absolute == Some(true)) {
+    if !alone || !once || !step.instruction.heredocs.is_empty() || !(same || ends_absolute == Some(true)) {
         return None;
     }
     let cuts = command.removal()?;
@@ -106,4 +108,32 @@ fn fix<'s, 'a: 's>(
 /// All of the source from the first byte of a range to the byte behind it, a line continuation too.
 fn whole(shell: &ShellText, range: std::ops::Range<usize>) -> Span {
     Span::new(shell.text.locate(range.start), shell.text.locate(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Context, Safety, mend};
+
+    #[test]
+    fn a_directory_is_only_kept_where_nothing_else_sees_it() {
+        for (before, after) in [
+            ("RUN cd /a && make\nWORKDIR /b", Some("WORKDIR /a\nRUN make\nWORKDIR /b")),
+            ("WORKDIR /a\nRUN cd /a && make\nCMD x", Some("WORKDIR /a\nRUN make\nCMD x")),
+            ("RUN cd /a && \\\n    make\nENV A=1\nWORKDIR /b", Some("WORKDIR /a\nRUN make\nENV A=1\nWORKDIR /b")),
+            // The next step, or whoever stands on the stage, would run elsewhere.
+            ("RUN cd /a && make\nRUN ls\nWORKDIR /b", None),
+            ("RUN cd /a && make", None),
+            ("RUN cd /a && make\nWORKDIR b", None),
+            ("RUN cd a && make\nWORKDIR /b", None),
+            ("RUN cd $A && make\nWORKDIR /b", None),
+            ("RUN cd /a && make && cd /c\nWORKDIR /b", None),
+            ("RUN cd /a || make\nWORKDIR /b", None),
+            ("RUN [\"sh\", \"-c\", \"cd /a && make\"]\nWORKDIR /b", None),
+        ] {
+            let text = |lines: &str| format!("FROM debian:12\n{lines}\n");
+            let mended = mend(&text(before), &Context::none(), &(), &Config::only(&RULE), Safety::Safe);
+            assert_eq!(mended.text, text(after.unwrap_or(before)));
+        }
+    }
 }

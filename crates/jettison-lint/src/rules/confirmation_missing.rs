@@ -151,3 +151,43 @@ fn is_answered(step: &Step<'_>, command: &Command<'_>) -> bool {
         || command.assignments().iter().any(|assignment| conda(&assignment.name))
         || ["CONDA_ALWAYS_YES", "MAMBA_ALWAYS_YES"].iter().any(|name| step.scope.variable(name).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Context, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    #[test]
+    fn questions_are_answered_in_many_ways() {
+        for (script, asks) in [
+            ("apt-get install x", true),
+            ("apt-get -q install x", true),
+            ("apt-get remove x", true),
+            ("apt-get dist-upgrade", true),
+            ("sudo -E apt-get install x", true),
+            ("apt-get install -q -q x", false),
+            ("apt-get -q=2 install x", false),
+            ("apt-get --yes --force-yes install x", false),
+            ("apt-get -o APT::Get::Assume-Yes=true install x", false),
+            ("apt-get install --help", false),
+            ("apt-get -s install x", false),
+            ("apt-get update && apt-get clean && apt-get download x", false),
+            ("yes | apt-get install x", false),
+            ("apt-get install x <answers", false),
+            ("dnf -yq install x", false),
+            ("dnf makecache", false),
+            ("yum remove x", true),
+            ("zypper --non-interactive install x", false),
+            ("zypper refresh", false),
+            ("conda install x", true),
+            ("CONDA_ALWAYS_YES=true conda install x", false),
+            ("conda create -yn env x", false),
+            ("pip install x && npm install x && apk add x", false),
+        ] {
+            let file = Dockerfile::parse(&format!("FROM debian:12\nRUN {script}\n"));
+            let found = lint(&file, &Context::none(), &(), &Config::only(&RULE));
+            assert_eq!(!found.is_empty(), asks, "{script}");
+        }
+    }
+}

@@ -2,6 +2,7 @@ use crate::finding::{Findings, Fix};
 use crate::model::{ShellText, Stage, Subject, System};
 use crate::rule::{Family, Fixable, Rule, Severity};
 use jettison_dockerfile::Edit;
+use jettison_shell::syntax::Node;
 use jettison_shell::{Command, Dialect};
 use std::collections::BTreeSet;
 
@@ -79,11 +80,10 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     for (stage, step, shell) in subject.runs() {
         let pipes = shell.script.pipelines_in(&shell.shell);
         let Some(pipe) = pipes.iter().find(|pipe| {
-            // The last one is heard; compound commands are not in the list.
-            let heard = pipe.commands.len() == pipe.pipeline.nodes.len();
-            let before =
-                if heard { pipe.commands.split_last().map_or(&[][..], |(_, rest)| rest) } else { &pipe.commands[..] };
-            !pipe.pipefail && !(heard && before.iter().all(cannot_fail))
+            let before = pipe.pipeline.nodes.split_last().map_or(&[][..], |(_, before)| before);
+            // Of a compound command nothing is known; the last one is heard.
+            let simple = before.iter().all(|node| matches!(node, Node::Simple(_)));
+            !(pipe.pipefail || simple && pipe.commands.iter().take(before.len()).all(cannot_fail))
         }) else {
             continue;
         };
@@ -130,5 +130,36 @@ fn cannot_fail(command: &Command<'_>) -> bool {
     match command.is("xargs") {
         true => !launches.is_empty() && launches.iter().all(lists),
         false => lists(command),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Context, lint};
+    use jettison_dockerfile::Dockerfile;
+
+    #[test]
+    fn some_pipes_have_nothing_to_hide() {
+        for (script, hides) in [
+            ("curl -fsSL x | sh", true),
+            ("echo a | curl -T - x | cat", true),
+            ("(curl x; ls) | cat", true),
+            ("curl x | while read -r line; do make $line; done", true),
+            ("find / | while read -r line; do make $line; done", false),
+            ("x=$(curl x | jq .)", true),
+            ("x=$(dpkg --print-architecture | cut -d- -f1)", false),
+            ("find . | xargs -r rm | cat", true),
+            ("find . | xargs -r ls | cat", false),
+            ("set -o pipefail; curl x | sh", false),
+            ("bash -o pipefail -c 'curl x | sh'", false),
+            ("bash -c 'curl x | sh'", true),
+            ("curl x || sh", false),
+            ("curl x '|' sh", false),
+        ] {
+            let file = Dockerfile::parse(&format!("FROM debian:12\nRUN {script}\n"));
+            let found = lint(&file, &Context::none(), &(), &Config::only(&RULE));
+            assert_eq!(!found.is_empty(), hides, "{script}");
+        }
     }
 }
