@@ -2,7 +2,7 @@
 //!
 //! 1. [`mend`] lints, makes the fixes that do not touch each other, and does so again with what came out, since one fix may make
 //!    room for the next.
-//! 2. A fix is kept only if the text still parses as well as before and the finding is gone; one that failed is not tried again.
+//! 2. A fix is kept only if the text still parses as well as before. The same edit of the same text is not made twice.
 //! 3. It ends when there is nothing left to make.
 
 use crate::catalog::Catalog;
@@ -55,13 +55,16 @@ pub(crate) fn mend_with(
     find: &dyn Fn(&Dockerfile, &Context) -> Vec<Finding>,
 ) -> Mended {
     let mut mended = Mended { text: text.to_owned(), files: BTreeMap::new(), done: Vec::new(), left: Vec::new() };
-    let mut refused: BTreeSet<(String, String)> = BTreeSet::new();
+    let mut refused: BTreeSet<(&'static str, String)> = BTreeSet::new();
     for _ in 0..MAX_ROUNDS {
         let file = Dockerfile::parse(&mended.text);
         let around = context.with(mended.files.clone());
         let found = find(&file, &around);
-        let key =
-            |finding: &Finding, fix: &Fix| (finding.rule.code.to_owned(), format!("{:?}{:?}", fix.edits, fix.files));
+        let key = |finding: &Finding, fix: &Fix| {
+            // The same place may hold another text by the next round.
+            let edits: Vec<_> = fix.edits.iter().map(|edit| (edit, file.text(edit.span))).collect();
+            (finding.rule.code, format!("{edits:?}{:?}", fix.files))
+        };
         let mut candidates = Vec::new();
         for finding in &found {
             let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= safety) else { continue };
