@@ -1,7 +1,7 @@
 //! Development packages, and the packages that have what programs compiled with them need when they run.
 //!
-//! Debian's names were looked up in the indices of bullseye, bookworm and trixie in November 2026; those of other distributions follow
-//! their package search pages.
+//! Debian's names were looked up in the indices of bullseye, bookworm and trixie in November 2026. Those of other distributions were not
+//! looked up in theirs.
 
 use crate::model::{BaseImage, System};
 
