@@ -152,7 +152,8 @@ fn notes(printed: &[u8], texts: &[&str]) -> Option<Vec<Vec<ShellcheckNote>>> {
 /// The bytes of a place, if it is in the text.
 fn bytes(text: &str, place: &Place) -> Option<Range<usize>> {
     let offset = |line: usize, column: usize| {
-        let before: usize = text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+        let mut starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1));
+        let before = starts.nth(line.checked_sub(1)?)?;
         let rest = text.get(before..)?;
         let mut places = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
         Some(before + places.nth(column.checked_sub(1)?)?)
