@@ -1,8 +1,11 @@
 //! Where a build takes things from: agents, secrets, registries, layouts, archives, repositories, docker's configuration.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use jettison_oci::image::ImageOrIndex;
 use jettison_oci::types::ContainerConfig;
@@ -80,6 +83,32 @@ fn a_name_is_asked_for_again_when_pull_says_so() {
     assert_eq!(registry.server().log(), [] as [String; 0]);
     assert_eq!(which(&["--pull"]), "two\n");
     assert_eq!(which(&[]), "two\n");
+}
+
+#[test]
+fn all_images_are_asked_for_at_once() {
+    // Nobody is answered before all are asked for.
+    let asked = Arc::new((Mutex::new(BTreeSet::new()), Condvar::new()));
+    let shared = Arc::clone(&asked);
+    let server = HttpServer::start(move |request| {
+        let Some((name, _)) = request.path.split_once("/manifests/") else { return Response::ok(*b"{}") };
+        let (names, changed) = &*shared;
+        let mut names = names.lock().unwrap();
+        names.insert(name.to_owned());
+        changed.notify_all();
+        let (names, _) = changed.wait_timeout_while(names, Duration::from_secs(20), |names| names.len() < 4).unwrap();
+        Response::status(if names.len() < 4 { 400 } else { 404 })
+    });
+    let site = Site::new();
+    let host = server.authority();
+    site.dockerfile(&format!(
+        "ARG TAG=1\nFROM {host}/unused AS unused\nFROM {host}/one:${{TAG}} AS one\nFROM base AS between\nCOPY --from={host}/two /x /x\n\
+         FROM {host}/three\nRUN --mount=from={host}/four,target=/four true\nCOPY --from=one /x /x\nCOPY --from=between /x /x\n"
+    ));
+    let (_, said) = site.online(site.context.to_str().unwrap(), &[]).failed();
+    let names: Vec<_> = asked.0.lock().unwrap().iter().cloned().collect();
+    assert_eq!(names, ["/v2/four", "/v2/one", "/v2/three", "/v2/two"], "{said}");
+    assert!(said.contains("Dockerfile:6:6") && said.contains("does not exist"), "{said}");
 }
 
 #[test]
