@@ -13,10 +13,8 @@ use crate::ui::{Align, table};
 /// `--explain RULE`: the page of a rule, or of several that one alias means.
 pub fn explain(word: &str) -> Result<Exit, BuildError> {
     let named = Selector::parse(word).map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
-    let pages: Vec<String> = rules::all()
-        .filter(|rule| named.iter().any(|selector| *selector == Selector::Rule(rule)))
-        .map(pages::page)
-        .collect();
+    let pages: Vec<String> =
+        rules::all().filter(|rule| named.contains(&Selector::Rule(rule))).map(pages::page).collect();
     if pages.is_empty() {
         return Err(BuildError::new(format!("`{word}` is not one rule")).hint("--list-rules lists them"));
     }
