@@ -11,20 +11,47 @@ pub struct Facts {
     pub python: (u32, u32),
     /// Where the dependencies are written down.
     pub dependencies: Dependencies,
-    /// Whether the project itself is to be built and installed; otherwise its files are copied.
+    /// Whether the project itself is to be built and installed.
     pub is_package: bool,
+    /// Whether its files are to be in the image. What runs from an installed package needs none.
+    pub needs_files: bool,
+    /// Whether directories of the project are among the dependencies, such as the members of a workspace: installing them needs all of
+    /// the source.
+    pub has_local_dependencies: bool,
     /// Debian packages that building the dependencies needs.
     pub build_packages: Vec<String>,
     /// Debian packages that the dependencies need to run.
     pub runtime_packages: Vec<String>,
-    /// A requirements file with what development needs, for projects without a lock that says it.
-    pub development_requirements: Option<String>,
+    /// What development needs besides.
+    pub development: Development,
     /// The directory with the tests.
     pub tests: Option<String>,
     /// Whether pytest is among what development needs.
     pub has_pytest: bool,
+    /// Files and directories that no `.dockerignore` may keep out: those that a build of the project reads, and its packages.
+    pub kept: Vec<String>,
     /// How it starts; `None` where that cannot be told.
     pub start: Option<Start>,
+}
+
+/// What development needs besides what the image has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Development {
+    /// A requirements file.
+    pub requirements: Option<String>,
+    /// Those that it includes.
+    pub included: Vec<String>,
+    /// Dependency groups.
+    pub groups: Vec<String>,
+    /// Extras of the project.
+    pub extras: Vec<String>,
+}
+
+impl Development {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where dependencies are written down.
@@ -49,6 +76,8 @@ pub enum Dependencies {
     },
     /// `pyproject.toml` alone: nothing is locked.
     Declared,
+    /// Only a build of the project tells: `setup.py`.
+    Backend,
     /// There are none.
     None,
 }
@@ -66,17 +95,26 @@ pub struct Start {
     pub development: Vec<String>,
     /// A directory below the project that must be on the import path; empty for the project itself.
     pub import_root: String,
+    /// The same for work on the source, where what is installed must not come first.
+    pub source_root: String,
 }
 
 impl Start {
-    /// What was detected, with a command for development.
-    pub fn new(detected: &Detected) -> Self {
+    /// What was detected, with a command for development: Django's own, where the project has a `manage.py`.
+    pub fn new(detected: &Detected, manage: Option<&str>) -> Self {
+        let development = match (manage, detected.port) {
+            (Some(manage), Some(port)) => {
+                ["python", manage, "runserver", &format!("0.0.0.0:{port}")].map(str::to_owned).to_vec()
+            }
+            _ => reloading(detected),
+        };
         Self {
             argv: detected.argv.clone(),
             env: detected.env.clone(),
             port: detected.port,
-            development: reloading(detected),
+            development,
             import_root: detected.import_root.clone(),
+            source_root: detected.import_root.clone(),
         }
     }
 }
@@ -96,6 +134,7 @@ fn reloading(detected: &Detected) -> Vec<String> {
         ["fastapi", "run", ..] => {
             argv.iter().map(|word| if word == "run" { "dev".to_owned() } else { word.clone() }).collect()
         }
+        ["python", _, "runserver", ..] => argv.iter().filter(|word| *word != "--noreload").cloned().collect(),
         ["flask", ..] if !words.contains(&"--debug") => {
             let mut argv = argv.clone();
             argv.push("--debug".to_owned());

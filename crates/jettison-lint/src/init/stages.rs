@@ -38,12 +38,16 @@ pub fn write(facts: &Facts, style: Style, catalog: &dyn Catalog) -> Result<Writt
         notes.push("how the project starts could not be told: write the `CMD`".to_owned());
     }
     let mut kept = plan.manifests.clone();
-    kept.extend(facts.tests.iter().chain(&facts.development_requirements).cloned());
-    Ok(Written { dockerfile: text, dockerignore: default_ignore_file(&kept), notes })
+    let development = &facts.development;
+    let more = facts.tests.iter().chain(&development.requirements).chain(&development.included).chain(&facts.kept);
+    kept.extend(more.cloned());
+    kept.sort();
+    kept.dedup();
+    Ok(Written { dockerfile: text, dockerignore: default_ignore_file(&kept), kept, notes })
 }
 
 fn builder(facts: &Facts, style: Style, plan: &Plan) -> String {
-    if plan.install.is_none() && plan.project.is_none() {
+    if !plan.is_needed() {
         return String::new();
     }
     let kept = match style {
@@ -62,8 +66,12 @@ fn builder(facts: &Facts, style: Style, plan: &Plan) -> String {
     }
     let mut env: Vec<String> = plan.env.iter().map(|(key, value)| format!("{key}={value}")).collect();
     if kept == VENV {
-        text += &format!("RUN python -m venv {VENV}\n");
+        // The installer stays outside: pip of the image, which is told where to install, Poetry or uv.
+        text += &format!("RUN python -m venv --without-pip {VENV}\n");
         env.push(format!("VIRTUAL_ENV={VENV}"));
+        if style != Style::Uv {
+            env.push(format!("PIP_PYTHON={VENV}"));
+        }
         env.push(format!("PATH=\"{VENV}/bin:$PATH\""));
     }
     if !env.is_empty() {
@@ -88,7 +96,7 @@ fn compile(directory: &str) -> String {
 
 /// What puts the packages of the builder in place.
 fn packages(facts: &Facts, style: Style, plan: &Plan) -> String {
-    if plan.install.is_none() && plan.project.is_none() {
+    if !plan.is_needed() {
         return String::new();
     }
     match style {
@@ -110,21 +118,29 @@ fn packages(facts: &Facts, style: Style, plan: &Plan) -> String {
 
 fn development(facts: &Facts, style: Style, plan: &Plan) -> String {
     let mut text = String::from("# development is for work on the source: docker build --target development\n");
-    let has_builder = plan.install.is_some() || plan.project.is_some();
-    match style {
-        Style::Prefix | Style::Wheels => text += &format!("FROM base AS development\n{}", packages(facts, style, plan)),
-        _ if has_builder => text += "FROM builder AS development\n",
-        _ => text += "FROM base AS development\n",
-    }
-    if style == Style::Distroless && has_builder {
-        text += "ENV PYTHONPATH=/packages PATH=\"/packages/bin:$PATH\"\n";
+    let mut packages_path = None;
+    if plan.is_needed() {
+        text += "FROM builder AS development\n";
+        match style {
+            Style::Prefix | Style::Wheels => text += &packages(facts, style, plan),
+            Style::Distroless => {
+                text += "ENV PATH=\"/packages/bin:$PATH\"\n";
+                packages_path = Some("/packages");
+            }
+            Style::Venv | Style::Uv | Style::Poetry => {}
+        }
+    } else {
+        text += "FROM base AS development\n";
     }
     if let Some(step) = &plan.development {
         text += &format!("{step}\n");
     }
     text += "COPY . .\n";
     if let Some(start) = &facts.start {
-        text += &environment(start, None);
+        // The source comes before a package that was installed from it.
+        let source = facts.is_package || !start.source_root.is_empty();
+        let source = source.then(|| format!("/app/{}", start.source_root).trim_end_matches('/').to_owned());
+        text += &environment(start, source.as_deref().into_iter().chain(packages_path));
         text += &port(start);
         text += &format!("CMD {}\n", json(&start.development));
     }
@@ -154,15 +170,16 @@ fn runtime(facts: &Facts, style: Style, plan: &Plan, image: &str) -> String {
     if let Some(name) = &facts.name {
         text += &format!("LABEL org.opencontainers.image.title=\"{name}\"\n");
     }
-    if !facts.is_package {
+    if facts.needs_files {
         match &facts.tests {
             Some(tests) => text += &format!("COPY --exclude={tests} . .\n"),
             None => text += "COPY . .\n",
         }
     }
     let Some(start) = &facts.start else { return text + &format!("USER {USER}:{USER}\n") };
-    let has_packages = is_distroless && (plan.install.is_some() || plan.project.is_some());
-    text += &environment(start, has_packages.then_some("/packages"));
+    let packages_path = (is_distroless && plan.is_needed()).then(|| "/packages".to_owned());
+    let root = (facts.needs_files && !start.import_root.is_empty()).then(|| format!("/app/{}", start.import_root));
+    text += &environment(start, packages_path.iter().chain(&root).map(String::as_str));
     text += &port(start);
     text += &format!("USER {USER}:{USER}\n");
     let python = if is_distroless { "/usr/bin/python3" } else { "python" };
@@ -196,11 +213,10 @@ fn with_interpreter(argv: &[String]) -> Vec<String> {
     words
 }
 
-/// `ENV` with what the command needs.
-fn environment(start: &Start, packages: Option<&str>) -> String {
+/// `ENV` with what the command needs; `paths` is where modules are imported from.
+fn environment<'a>(start: &Start, paths: impl Iterator<Item = &'a str>) -> String {
     let mut env: Vec<String> = start.env.iter().map(|(key, value)| format!("{key}={}", quoted(value))).collect();
-    let root = (!start.import_root.is_empty()).then(|| format!("/app/{}", start.import_root));
-    let paths: Vec<String> = packages.map(str::to_owned).into_iter().chain(root).collect();
+    let paths: Vec<&str> = paths.collect();
     if !paths.is_empty() {
         env.push(format!("PYTHONPATH={}", paths.join(":")));
     }

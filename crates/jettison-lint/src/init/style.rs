@@ -60,7 +60,9 @@ impl Style {
         match facts.dependencies {
             Dependencies::Uv | Dependencies::Pylock | Dependencies::Declared => Self::Uv,
             Dependencies::Poetry => Self::Poetry,
-            Dependencies::Requirements { .. } | Dependencies::Pipenv | Dependencies::None => Self::Venv,
+            Dependencies::Requirements { .. } | Dependencies::Pipenv | Dependencies::Backend | Dependencies::None => {
+                Self::Venv
+            }
         }
     }
 
@@ -77,6 +79,15 @@ impl Style {
             ),
             (Self::Uv, Dependencies::Pipenv) => {
                 error("uv does not read Pipfile.lock".to_owned(), "take the style venv, which exports the lock for pip")
+            }
+            (Self::Venv | Self::Prefix | Self::Wheels | Self::Distroless, Dependencies::Uv | Dependencies::Poetry)
+                if facts.has_local_dependencies =>
+            {
+                error(
+                    "directories of the project are among the dependencies, and pip checks no hashes of those"
+                        .to_owned(),
+                    "take the style of the tool that made the lock",
+                )
             }
             (Self::Distroless, _) if !facts.runtime_packages.is_empty() => error(
                 format!(

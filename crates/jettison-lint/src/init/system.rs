@@ -16,14 +16,15 @@ pub(super) fn base(facts: &Facts) -> String {
     format!("python:{}.{}-slim-{SUITE}", facts.python.0, facts.python.1)
 }
 
-/// `RUN` with the packages that building needs. The lists and the packages stay in caches of the builder's own.
+/// `RUN` with the packages that building needs, without versions: Debian keeps no old ones, so that a pinned one ends by breaking the
+/// build. The lists and the packages stay in caches of the builder's own.
 pub(super) fn build_packages(facts: &Facts) -> String {
     if facts.build_packages.is_empty() {
         return String::new();
     }
     format!(
         "RUN --mount=type=cache,target=/var/cache/apt,sharing=locked \\\n    --mount=type=cache,target=/var/lib/apt,sharing=locked \\\n    \
-         rm -f /etc/apt/apt.conf.d/docker-clean && \\\n    apt-get update && \\\n    apt-get install -y --no-install-recommends {}\n\n",
+         rm -f /etc/apt/apt.conf.d/docker-clean && \\\n    apt-get update && \\\n    apt-get install -y --no-install-recommends {}\n",
         facts.build_packages.join(" ")
     )
 }
@@ -34,7 +35,7 @@ pub(super) fn runtime_packages(facts: &Facts) -> String {
         return String::new();
     }
     format!(
-        "RUN apt-get update && \\\n    apt-get install -y --no-install-recommends {} && \\\n    rm -rf /var/lib/apt/lists/*\n\n",
+        "RUN apt-get update && \\\n    apt-get install -y --no-install-recommends {} && \\\n    rm -rf /var/lib/apt/lists/*\n",
         facts.runtime_packages.join(" ")
     )
 }

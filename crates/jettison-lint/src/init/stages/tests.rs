@@ -1,5 +1,5 @@
 use super::*;
-use crate::init::{Dependencies, Facts};
+use crate::init::{Dependencies, Development, Facts};
 use crate::{Config, Context, Selector, lint};
 use jettison_dockerfile::Dockerfile;
 use jettison_python::NormalizedName;
@@ -24,17 +24,21 @@ fn facts(dependencies: Dependencies) -> Facts {
         python: (3, 13),
         dependencies,
         is_package: false,
+        needs_files: true,
+        has_local_dependencies: false,
         build_packages: Vec::new(),
         runtime_packages: Vec::new(),
-        development_requirements: None,
+        development: Development::default(),
         tests: Some("tests".to_owned()),
         has_pytest: true,
+        kept: Vec::new(),
         start: Some(Start {
             argv: words(&["uvicorn", "main:app", "--host", "0.0.0.0", "--port", "8000"]),
             env: vec![("MODE".to_owned(), "a b".to_owned())],
             port: Some(8000),
             development: words(&["uvicorn", "--reload", "main:app", "--host", "0.0.0.0", "--port", "8000"]),
             import_root: String::new(),
+            source_root: String::new(),
         }),
     }
 }
@@ -53,6 +57,7 @@ fn sources() -> Vec<Dependencies> {
         requirements(true),
         requirements(false),
         Dependencies::Declared,
+        Dependencies::Backend,
         Dependencies::None,
     ]
 }
@@ -66,9 +71,11 @@ fn what_is_written_passes_every_rule() {
     for dependencies in sources() {
         for style in Style::ALL {
             for (is_package, packages) in [(false, true), (true, false)] {
-                let mut facts = Facts { is_package, ..facts(dependencies.clone()) };
+                let is_package = is_package || dependencies == Dependencies::Backend;
+                let mut facts = Facts { is_package, needs_files: !is_package, ..facts(dependencies.clone()) };
+                facts.development.groups = vec!["dev".to_owned(), "test".to_owned()];
                 if packages && style != Style::Distroless {
-                    facts.build_packages = vec!["gcc".to_owned(), "libpq-dev".to_owned()];
+                    facts.build_packages = ["gcc", "libc6-dev", "libpq-dev"].map(str::to_owned).to_vec();
                     facts.runtime_packages = vec!["libpq5".to_owned()];
                 }
                 let Ok(written) = write(&facts, style, &Known) else { continue };
@@ -100,7 +107,7 @@ fn a_style_that_does_not_fit_says_why() {
 #[test]
 fn a_locked_service_for_plain_docker() {
     let mut facts = facts(Dependencies::Uv);
-    facts.build_packages = vec!["gcc".to_owned(), "libpq-dev".to_owned()];
+    facts.build_packages = ["gcc", "libc6-dev", "libpq-dev"].map(str::to_owned).to_vec();
     facts.runtime_packages = vec!["libpq5".to_owned()];
     let written = write(&facts, Style::Uv, &()).unwrap();
     assert_eq!(written.notes.len(), 1, "{:?}", written.notes);
