@@ -1,63 +1,25 @@
-"""The Dockerfiles that articles on small Python images recommend and warn of: built, run, and their sizes printed.
-
-Docker Hub is not asked: a registry on loopback, given as the mirror of docker.io, has stand-ins for python:3.12 and
-python:3.12-slim, which the Dockerfile engine makes of a Debian root file system (articles/base.Dockerfile).
-"""
+"""The Dockerfiles that articles on small Python images recommend and warn of: built, run, and their sizes printed."""
 
 import contextlib
 import json
 import os
-import shutil
-import sys
 
-from harness import PATH, Failure, check, expect, fetch, free_port, tool
-from servers import daemon, postgres, registry
+from harness import Failure, check, expect, fetch
+from servers import postgres
+from standins import standins
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-SUITE = "trixie"
-DEBIAN = "http://deb.debian.org/debian"
-PACKAGES = "ca-certificates,netbase,python3,python3-venv,tzdata"
 # Unpacked megabytes that the articles name for each variant.
 VARIANTS = {"full": 1100, "slim": 350, "venv": 180, "prefix": 178, "wheels": 200, "nonroot": 178}
 
 
 class Articles:
-    """The registry with the bases, and what was built on them."""
+    """What was built on the stand-ins."""
 
     def __init__(self, context):
         self.account = context.first
-        self.stack = contextlib.ExitStack()
-        self.mirror, self.registry = None, None
+        self.bases = standins(context)
         self.reports = {}
-        self.context = context
-
-    def start(self):
-        self.registry = self.stack.enter_context(registry(self.context, "articles-registry"))
-        port = free_port()
-        program = os.path.join(HERE, "../../bench/mirror.py")
-        argv = [sys.executable, program, str(port), os.path.join(self.context.work, "mirror"), "https://pypi.org/simple"]
-        process = self.stack.enter_context(daemon(argv, os.path.join(self.context.work, "mirror.log")))
-        self.mirror = f"http://127.0.0.1:{port}"
-        fetch(f"{self.mirror}/stats", 30, process)
-
-    def make_bases(self):
-        """Builds the stand-ins and pushes them."""
-        project = self.account.project("bases", {"pip.conf": f"[global]\nindex-url = {self.mirror}/simple\n"})
-        for name in ("base.Dockerfile", "relocate.sh", "apt.conf"):
-            shutil.copy(os.path.join(HERE, "articles", name), project)
-        # What the slim images leave out.
-        excluded = [f"--dpkgopt=path-exclude=/usr/share/{name}/*" for name in ("doc", "man", "locale")]
-        proxy = f'Acquire::http::Proxy "{self.mirror}";'
-        hook = f"--customize-hook=printf '{proxy}\\n' > \"$1/etc/apt/apt.conf.d/90mirror\""
-        cleaning = '--customize-hook=rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin'
-        argv = ["mmdebstrap", "--variant=minbase", f"--include={PACKAGES}", f"--aptopt={proxy}", *excluded, hook, cleaning]
-        tool(*argv, SUITE, os.path.join(project, "debian.tar"), DEBIAN, env={"PATH": PATH, "HOME": "/root"}, timeout=600)
-        self.account.own(project)
-        for target, tag in (("slim", "3.12-slim"), ("full", "3.12")):
-            name = f"{self.registry}/library/python:{tag}"
-            dockerfile = os.path.join(project, "base.Dockerfile")
-            arguments = ["-f", dockerfile, "--target", target, "-t", name, "--push"]
-            self.account.build(project, *arguments, "--insecure-registry", self.registry)
 
     def project(self, variant):
         """The application with one of the Dockerfiles."""
@@ -69,8 +31,7 @@ class Articles:
         return self.account.project(variant, files)
 
     def build(self, variant, *arguments):
-        mirror = f"docker.io=http://{self.registry}"
-        report = self.account.build(self.project(variant), "--registry-mirror", mirror, "-t", variant, *arguments)
+        report = self.account.build(self.project(variant), *self.bases.flags(), "-t", variant, *arguments)
         self.reports[variant] = report
         return report
 
@@ -81,11 +42,7 @@ ARTICLES = []
 def articles(context):
     """What all checks here share: made by the first."""
     if not ARTICLES:
-        made = Articles(context)
-        made.start()
-        context.at_end(made.stack.close)
-        made.make_bases()
-        ARTICLES.append(made)
+        ARTICLES.append(Articles(context))
     return ARTICLES[0]
 
 

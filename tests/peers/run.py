@@ -32,8 +32,9 @@ def main():
 
     check_examples.register_all(options)
     check_examples.after_all()
-    for module in ("check_media", "check_readers", "check_articles", "check_reproducible", "check_sources", "check_bad_input"):
-        __import__(module)
+    modules = ["media", "readers", "articles", "lint", "reproducible", "sources", "bad_input"]
+    for module in modules:
+        __import__(f"check_{module}")
     passed, failed = harness.main(options)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0

@@ -13,10 +13,14 @@ use crate::lint::lint;
 use crate::rule::Rule;
 use jettison_dockerfile::{Dockerfile, Edit, Severity, apply};
 use jettison_tree::TreePath;
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// More rounds than this are not made; a file that needs as many has fixes that undo each other.
 const MAX_ROUNDS: usize = 64;
+
+/// Fixes that replace less are made in the order of the file.
+const FAR: usize = 60;
 
 /// What became of a Dockerfile and its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +70,10 @@ pub(crate) fn mend_with(
             (finding.rule.code, format!("{edits:?}{:?}", fix.files))
         };
         let mut candidates = Vec::new();
-        for finding in &found {
+        // The farthest reaching first: what lies within it may be gone or stand elsewhere afterwards.
+        let mut ordered: Vec<&Finding> = found.iter().collect();
+        ordered.sort_by_key(|finding| Reverse(finding.fix.as_ref().map_or(0, reach)));
+        for finding in ordered {
             let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= safety) else { continue };
             if !refused.contains(&key(finding, fix)) && is_free(fix, &candidates) {
                 candidates.push((finding, fix));
@@ -109,6 +116,12 @@ pub(crate) fn mend_with(
     let file = Dockerfile::parse(&mended.text);
     mended.left = find(&file, &context.with(mended.files.clone()));
     mended
+}
+
+/// The longest stretch of text that a fix replaces; nothing where it is short.
+fn reach(fix: &Fix) -> usize {
+    let longest = fix.edits.iter().map(|edit| edit.span.end - edit.span.start).max().unwrap_or(0);
+    if longest < FAR { 0 } else { longest }
 }
 
 /// Whether a fix touches nothing that the others do.

@@ -30,7 +30,7 @@ fn article(name: &str) -> String {
 
 #[test]
 fn good_ones_of_the_articles_are_good() {
-    for name in ["venv.Dockerfile", "prefix.Dockerfile", "nonroot.Dockerfile", "wheels.Dockerfile", "base.Dockerfile"] {
+    for name in ["venv.Dockerfile", "prefix.Dockerfile", "nonroot.Dockerfile", "wheels.Dockerfile"] {
         assert_eq!(article(name), "", "{name}");
     }
 }

@@ -2,12 +2,15 @@
 //!
 //! 1. A [`Role`] is that of one command of a script; [`Purpose`] that of a whole instruction.
 //! 2. An instruction whose purpose cannot be told is an [`Obstacle`]: nothing is rewritten then.
+//! 3. What stands before the installation and may have to do with it goes to both stages ([`Purpose::Shared`]).
 
 use super::Obstacle;
+use crate::context::FileKind;
 use crate::model::{Step, Subject};
 use jettison_dockerfile::instruction::{InstructionKind, Source};
 use jettison_shell::Command;
 use jettison_shell::packages::{Action, Manager, OperandKind, PackageCall};
+use jettison_shell::syntax::Operator;
 
 /// What a command of a script is there for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -31,8 +34,6 @@ pub(super) enum Role {
 pub(super) enum Purpose {
     /// Variables, directories, the shell: both stages have them.
     Setting,
-    /// Variables of installers: the builder has them.
-    BuilderSetting,
     /// An installer is copied from an image: the builder has it.
     Tool,
     /// Files that say what is to be installed: the builder has them.
@@ -43,6 +44,8 @@ pub(super) enum Purpose {
     System,
     /// It installs: the builder does that. It may install packages of the distribution, too.
     Install,
+    /// Files of other stages and images, changes of the system: the image has them, and the builder if they come before it installs.
+    Shared,
     /// All else: the image has it.
     Runtime,
 }
@@ -69,22 +72,34 @@ const NEUTRAL: [&str; 17] = [
     "sleep", "type", "date",
 ];
 
+/// Commands that no installation goes by.
+const FOR_THE_IMAGE: [&str; 13] = [
+    "mkdir",
+    "useradd",
+    "groupadd",
+    "adduser",
+    "addgroup",
+    "usermod",
+    "chown",
+    "chgrp",
+    "chmod",
+    "touch",
+    "install",
+    "rm",
+    "django-admin",
+];
+
 /// What the instruction `step` of the last stage is there for.
 pub(super) fn purpose(subject: &Subject<'_>, step: &Step<'_>, manifests: &[String]) -> Result<Purpose, Obstacle> {
     let span = step.instruction.span;
     let obstacle = |why: &str| Err(Obstacle { span, why: why.to_owned() });
     Ok(match &step.instruction.kind {
-        InstructionKind::Arg(_) | InstructionKind::Workdir(_) | InstructionKind::Shell(_) => Purpose::Setting,
-        InstructionKind::Env(pairs) => {
-            let own = |key: &str| ["PIP_", "POETRY_", "UV_", "PIPENV_"].iter().any(|prefix| key.starts_with(prefix));
-            if pairs.iter().all(|pair| own(&pair.key)) { Purpose::BuilderSetting } else { Purpose::Setting }
+        InstructionKind::Arg(_) | InstructionKind::Env(_) | InstructionKind::Workdir(_) | InstructionKind::Shell(_) => {
+            Purpose::Setting
         }
         InstructionKind::Copy(copy) if copy.from.is_some() => {
             let from = copy.from.as_ref().map(|from| from.to_string()).unwrap_or_default();
-            if subject.stage(&from, usize::MAX).is_some() {
-                return obstacle("it copies from another stage");
-            }
-            if from.contains("astral-sh/uv") { Purpose::Tool } else { Purpose::Runtime }
+            if from.contains("astral-sh/uv") { Purpose::Tool } else { Purpose::Shared }
         }
         InstructionKind::Copy(_) | InstructionKind::Add(_) => {
             let sources = step.context_sources();
@@ -96,7 +111,11 @@ pub(super) fn purpose(subject: &Subject<'_>, step: &Step<'_>, manifests: &[Strin
                 _ => false,
             };
             let named = |word: &&jettison_dockerfile::Word| {
-                step.expand(word).is_some_and(|path| is_manifest(&path) || matches_manifest(&path, manifests))
+                step.expand(word).is_some_and(|path| {
+                    is_manifest(&path)
+                        || manifests.iter().any(|manifest| matches(&path, manifest))
+                        || holds_manifests(subject, &path, manifests)
+                })
             };
             if !sources.is_empty() && !documents && sources.iter().all(named) {
                 Purpose::Manifest
@@ -112,12 +131,22 @@ pub(super) fn purpose(subject: &Subject<'_>, step: &Step<'_>, manifests: &[Strin
     })
 }
 
-/// `requirements*.txt`, `poetry.lock*`: patterns that stand for manifests.
-fn matches_manifest(pattern: &str, manifests: &[String]) -> bool {
+/// Whether a pattern stands for a manifest: `requirements*.txt`, `poetry.lock*`.
+pub(super) fn matches(pattern: &str, manifest: &str) -> bool {
     let Some((start, end)) = pattern.trim_start_matches("./").split_once('*') else { return false };
-    !end.contains('*')
-        && !start.is_empty()
-        && manifests.iter().any(|name| name.starts_with(start) && name.ends_with(end))
+    !end.contains('*') && !start.is_empty() && manifest.starts_with(start) && manifest.ends_with(end)
+}
+
+/// A directory of lists, such as `requirements/`.
+fn holds_manifests(subject: &Subject<'_>, path: &str, manifests: &[String]) -> bool {
+    let directory = format!("{}/", path.trim_start_matches("./").trim_end_matches('/'));
+    let is_list = |name: &str| name.ends_with(".txt") || name.ends_with(".in");
+    let below = subject.context.files().iter().filter(|file| file.kind == FileKind::Regular);
+    let mut below = below.filter_map(|file| file.path.as_str()).filter(|path| path.starts_with(&directory));
+    directory != "/"
+        && directory != "./"
+        && manifests.iter().any(|name| name.starts_with(&directory))
+        && below.all(is_list)
 }
 
 fn run(step: &Step<'_>) -> Result<Purpose, Obstacle> {
@@ -125,17 +154,40 @@ fn run(step: &Step<'_>) -> Result<Purpose, Obstacle> {
     let has = |role| roles.contains(&role);
     let builds = has(Role::Tool) || has(Role::Install) || has(Role::Prepare);
     if !builds && !has(Role::System) {
-        return Ok(Purpose::Runtime);
+        return Ok(if is_for_the_image(step) { Purpose::Runtime } else { Purpose::Shared });
     }
     let obstacle = |span, why: &str| Err(Obstacle { span, why: why.to_owned() });
     if let Some(at) = roles.iter().position(|&role| role == Role::Other) {
         let span = step.shell.map_or(step.instruction.span, |shell| shell.span(step.commands[at].range()));
         return obstacle(span, "it stands in one instruction with what installs packages");
     }
-    if step.is_root() == Some(false) {
-        return obstacle(step.instruction.span, "it installs as another user than root");
+    if step.is_root() == Some(false) && step.commands.iter().any(|command| is_installer_script(step, command)) {
+        return obstacle(step.instruction.span, "it installs an installer as another user than root");
     }
     Ok(if builds { Purpose::Install } else { Purpose::System })
+}
+
+/// Whether a script makes directories and users, or runs what is installed: nothing that installs needs it.
+fn is_for_the_image(step: &Step<'_>) -> bool {
+    let known = |command: &Command<'_>| {
+        let runner = matches!(command.name(), Some("uv" | "poetry" | "pipenv"));
+        let name = command.name().unwrap_or_default();
+        runner
+            || name.starts_with("python")
+            || FOR_THE_IMAGE.contains(&name)
+            || NEUTRAL.contains(&name) && !writes(command)
+    };
+    step.shell.is_none_or(|shell| shell.is_exec) || step.commands.iter().all(known)
+}
+
+/// Whether what a command prints goes to a file.
+fn writes(command: &Command<'_>) -> bool {
+    command.redirections().iter().any(|redirection| {
+        matches!(
+            redirection.operator,
+            Operator::Output | Operator::Append | Operator::Clobber | Operator::OutputBoth | Operator::AppendBoth
+        ) && redirection.target.plain() != Some("/dev/null")
+    })
 }
 
 /// What a command is there for.
@@ -154,12 +206,14 @@ pub(super) fn role(step: &Step<'_>, command: &Command<'_>) -> Role {
         Some("virtualenv") => Role::Prepare,
         Some("." | "source") => Role::Prepare,
         Some(name) if name.starts_with("python") && (is_module("venv") || is_module("virtualenv")) => Role::Prepare,
-        Some(name) if NEUTRAL.contains(&name) => Role::Neutral,
+        Some(name) if NEUTRAL.contains(&name) && !writes(command) => Role::Neutral,
         _ => Role::Other,
     }
 }
 
 fn role_of_call(call: &PackageCall<'_>) -> Role {
+    let first = call.arguments.iter().map(|word| word.text()).find(|word| !word.starts_with('-')).unwrap_or_default();
+    let first = &*first;
     match call.manager {
         Manager::AptGet | Manager::Apt | Manager::Aptitude | Manager::Apk => Role::System,
         Manager::Pip | Manager::UvPip => match call.action {
@@ -170,11 +224,15 @@ fn role_of_call(call: &PackageCall<'_>) -> Role {
                 if plain && !call.operands.is_empty() { Role::Tool } else { Role::Install }
             }
             Action::Wheel | Action::Download | Action::Lock | Action::Create => Role::Prepare,
+            Action::Other if first == "config" => Role::Prepare,
             Action::Other | Action::Clean => Role::Neutral,
             _ => Role::Other,
         },
+        // An interpreter of uv's own would have to be copied, too.
+        Manager::Uv if first == "python" => Role::Other,
         Manager::Uv | Manager::Poetry | Manager::Pipenv => match call.action {
             Action::Install | Action::Sync => Role::Install,
+            Action::Other if first == "run" => Role::Other,
             Action::Lock | Action::Create | Action::Other => Role::Prepare,
             Action::Clean => Role::Neutral,
             _ => Role::Other,
@@ -183,9 +241,9 @@ fn role_of_call(call: &PackageCall<'_>) -> Role {
     }
 }
 
-/// `curl … | sh` of Poetry's and uv's own installers.
-fn is_installer_script(step: &Step<'_>, command: &Command<'_>) -> bool {
+/// `curl … | sh` of the installers of Poetry, uv and Rust.
+pub(super) fn is_installer_script(step: &Step<'_>, command: &Command<'_>) -> bool {
     let Some(shell) = step.shell else { return false };
     let text = shell.text.get(command.pipeline().range.clone()).unwrap_or_default();
-    ["install.python-poetry.org", "astral.sh/uv"].iter().any(|address| text.contains(address))
+    ["install.python-poetry.org", "astral.sh/uv", "sh.rustup.rs"].iter().any(|address| text.contains(address))
 }

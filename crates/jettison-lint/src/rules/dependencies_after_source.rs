@@ -171,6 +171,8 @@ fn edits(subject: &Subject<'_>, stage: &Stage<'_>, number: usize, late: &[&Insta
             | InstructionKind::Arg(_)
             | InstructionKind::Label(_)
             | InstructionKind::Expose(_) => true,
+            // Elsewhere the same words would name another place.
+            InstructionKind::Workdir(_) => syntax.transfer.destination.starts_with('/'),
             InstructionKind::Run(_) => {
                 late.iter().any(|install| install.at.step == at) && step.commands.len() == step.packages.len()
                     || step.commands.len() == step.packages.len()

@@ -103,6 +103,9 @@ rules! {
     python_not_allowed,
 }
 
+pub(crate) use recommended_packages_installed::needed_beside;
+pub(crate) use root_user::{made as made_user, new_user, steps_down};
+
 /// The rule that runs ShellCheck: what it finds has codes of its own.
 pub(crate) const SHELLCHECK: &str = "JET390";
 

@@ -203,6 +203,11 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
     }
 }
 
+/// What a package needs to be of use when nothing is recommended; `None` if it is not known.
+pub(crate) fn needed_beside(package: &str) -> Option<&'static [&'static str]> {
+    KNOWN.iter().find(|(name, _)| *name == package).map(|(_, needs)| *needs)
+}
+
 fn configures(step: &Step<'_>) -> bool {
     let written = step.shell.is_some_and(|shell| shell.text.contains("Install-Recommends"));
     written && step.packages.iter().all(|(_, call)| call.action != Action::Install)
@@ -216,8 +221,7 @@ fn additions(call: &PackageCall<'_>) -> Option<Vec<(std::ops::Range<usize>, &'st
         if operand.kind != OperandKind::Package {
             return None;
         }
-        let (_, needs) = KNOWN.iter().find(|(name, _)| *name == operand.name)?;
-        for need in *needs {
+        for need in needed_beside(&operand.name)? {
             let named = call.operands.iter().any(|other| {
                 other.name == *need
                     || *need == "libc6-dev" && matches!(&*other.name, "build-essential" | "g++" | "libc-dev")

@@ -119,7 +119,7 @@ fn check(subject: &Subject<'_>, findings: &mut Findings<'_>) {
 }
 
 /// Whether what is started changes the user by itself.
-fn steps_down(subject: &Subject<'_>, last: &Stage<'_>) -> bool {
+pub(crate) fn steps_down(subject: &Subject<'_>, last: &Stage<'_>) -> bool {
     let steps = ["gosu", "su-exec", "setpriv", "runuser", "chpst", "s6-setuidgid", "setuidgid"];
     let starts = subject.shipped().filter(|step| matches!(&*step.name(), "CMD" | "ENTRYPOINT"));
     starts.into_iter().any(|step| {
@@ -146,15 +146,7 @@ fn edit(subject: &Subject<'_>, last: &Stage<'_>) -> Option<Edit> {
     let end = last.steps.iter().rev().take_while(|step| ends(&step.name())).last();
     let user = match made(subject) {
         Some(name) => format!("USER {name}\n"),
-        None => match last.system() {
-            System::Debian | System::Ubuntu | System::RedHat | System::Suse => {
-                "RUN useradd --uid 65532 --user-group --create-home --shell /usr/sbin/nologin app\nUSER 65532:65532\n"
-                    .to_owned()
-            }
-            System::Alpine => "RUN adduser -D -u 65532 app\nUSER 65532:65532\n".to_owned(),
-            System::Distroless | System::Scratch => "USER 65532:65532\n".to_owned(),
-            _ => return None,
-        },
+        None => new_user(last.system())?.to_owned(),
     };
     Some(match end {
         Some(step) => {
@@ -173,6 +165,18 @@ fn edit(subject: &Subject<'_>, last: &Stage<'_>) -> Option<Edit> {
     })
 }
 
+/// The lines that make a user and name it; `None` where it is not known how.
+pub(crate) fn new_user(system: System) -> Option<&'static str> {
+    match system {
+        System::Debian | System::Ubuntu | System::RedHat | System::Suse => {
+            Some("RUN useradd --uid 65532 --user-group --create-home --shell /usr/sbin/nologin app\nUSER 65532:65532\n")
+        }
+        System::Alpine => Some("RUN adduser -D -u 65532 app\nUSER 65532:65532\n"),
+        System::Distroless | System::Scratch => Some("USER 65532:65532\n"),
+        _ => None,
+    }
+}
+
 /// The place above the comments of an instruction.
 fn above(source: &str, start: usize, comments: usize) -> usize {
     let mut at = source[..start].rfind('\n').map_or(0, |at| at + 1);
@@ -188,7 +192,7 @@ fn above(source: &str, start: usize, comments: usize) -> usize {
 }
 
 /// The last user that the image's stages made, or gave files to.
-fn made(subject: &Subject<'_>) -> Option<String> {
+pub(crate) fn made(subject: &Subject<'_>) -> Option<String> {
     let owner = |step: &Step<'_>| {
         let owner = match &step.instruction.kind {
             InstructionKind::Copy(copy) => copy.transfer.chown.as_ref(),

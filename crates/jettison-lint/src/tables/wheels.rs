@@ -21,6 +21,20 @@ pub fn always_compiled(distribution: &str) -> Option<&'static [&'static str]> {
     WITHOUT_ANY.iter().find(|(name, _)| *name == distribution).map(|(_, libraries)| *libraries)
 }
 
+/// Distributions that look for a library of the system when they are imported, and its development package in Debian. The full Python
+/// image has the libraries.
+const LOADING: [(&str, &str); 4] = [
+    ("cairocffi", "libcairo2-dev"),
+    ("cairosvg", "libcairo2-dev"),
+    ("psycopg", "libpq-dev"),
+    ("python-magic", "libmagic-dev"),
+];
+
+/// The development packages (by Debian's names) of the libraries that a distribution looks for when it is imported.
+pub fn loaded_libraries(distribution: &str) -> impl Iterator<Item = &'static str> {
+    LOADING.iter().filter(move |(name, _)| *name == distribution).map(|(_, development)| *development)
+}
+
 /// Whether a distribution is known to have no wheel for musl.
 pub fn has_no_musl_wheel(distribution: &str) -> bool {
     always_compiled(distribution).is_some() || WITHOUT_MUSL.contains(&distribution)
