@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use jettison_build::BuildError;
 
-use crate::commands::{build, cache, copy, images, lint, pull, push, rmi, run};
+use crate::commands::{build, cache, copy, images, init, lint, pull, push, rmi, run};
 use crate::exit::Exit;
 use crate::session::Session;
 use crate::ui::{Colour, ProgressMode, Ui};
@@ -40,6 +40,7 @@ Examples:
   jettison build -t ghcr.io/me/app --push   build and push
   jettison copy store:app oci:layout:app    copy an image to another place
   jettison lint --fix                       mend the Dockerfiles below this directory
+  jettison init                             write a Dockerfile for this project
 
 Exit codes: 0 done, 1 findings, 2 failed, 75 failed and worth trying again.";
 
@@ -85,6 +86,7 @@ pub enum Verb {
     Build(Box<build::BuildArgs>),
     Run(Box<run::RunArgs>),
     Lint(Box<lint::LintArgs>),
+    Init(init::InitArgs),
     Push(push::PushArgs),
     Pull(pull::PullArgs),
     Copy(copy::CopyArgs),
@@ -126,6 +128,7 @@ fn dispatch(verb: Verb, global: &Global, ui: &Ui) -> Result<Exit, BuildError> {
         Verb::Cache(args) => in_session(global, ui, |session| cache::run(&args, session)),
         // It needs no store, and a network only sometimes: it begins at once.
         Verb::Lint(args) => lint::run(&args, global, ui),
+        Verb::Init(args) => init::run(&args, global, ui),
     }
 }
 

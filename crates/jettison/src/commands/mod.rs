@@ -5,6 +5,7 @@ pub mod cache;
 pub mod copy;
 pub mod dockerfile;
 pub mod images;
+pub mod init;
 pub mod lint;
 pub mod pull;
 pub mod push;
@@ -20,6 +21,7 @@ use clap::Args;
 use jettison_build::BuildError;
 use jettison_build::images::Which;
 use jettison_oci::types::Platform;
+use similar::TextDiff;
 
 /// The choice among the images of an index.
 #[derive(Debug, Args)]
@@ -55,4 +57,12 @@ pub fn write_file(path: &Path, content: &[u8]) -> Result<(), BuildError> {
     let mut file = tempfile::Builder::new().prefix(".jettison-").permissions(mode).tempfile_in(parent).map_err(at)?;
     file.write_all(content).map_err(at)?;
     file.persist(path).map(drop).map_err(|error| at(error.error))
+}
+
+/// The difference between two texts with the names that `patch -p1` and `git apply` expect; `before` is `None` for a new file.
+pub fn unified(name: &str, before: Option<&str>, after: &str) -> String {
+    let name = name.trim_start_matches("./").trim_start_matches('/');
+    let old = if before.is_some() { format!("a/{name}") } else { "/dev/null".to_owned() };
+    let difference = TextDiff::from_lines(before.unwrap_or_default(), after);
+    difference.unified_diff().header(&old, &format!("b/{name}")).to_string()
 }

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use jettison_build::{BuildError, Context as _};
 use jettison_tree::TreePath;
-use similar::TextDiff;
 use tempfile::NamedTempFile;
 
 use super::inspect::Inspected;
+use crate::commands::unified;
 
 /// Writes the Dockerfile and the files of the context that fixes changed.
 pub fn write(inspected: &Inspected) -> Result<(), BuildError> {
@@ -42,13 +42,6 @@ pub fn difference(inspected: &Inspected) -> String {
         text.push_str(&unified(&format!("{}{path}", report.context), before.as_deref(), after));
     }
     text
-}
-
-fn unified(name: &str, before: Option<&str>, after: &str) -> String {
-    let name = name.trim_start_matches('/');
-    let old = if before.is_some() { format!("a/{name}") } else { "/dev/null".to_owned() };
-    let difference = TextDiff::from_lines(before.unwrap_or_default(), after);
-    difference.unified_diff().header(&old, &format!("b/{name}")).to_string()
 }
 
 /// A file of the context, where no symbolic link leads out of it.
