@@ -6,7 +6,8 @@
 //!
 //! `# jettison: ignore=RULE,… why` is about the instruction below; within an instruction or a heredoc it is about the next line, and behind
 //! a command of a heredoc about its own. `# jettison: ignore-file=RULE,…` is about the file wherever it stands. hadolint writes
-//! `# hadolint ignore=…` and `# hadolint global ignore=…`. `# check=skip=…;error=true` is BuildKit's, about its own checks alone.
+//! `# hadolint ignore=…` and `# hadolint global ignore=…`. `# check=skip=…;error=true` is BuildKit's, about its own checks
+//! alone: at the top for the file, above an instruction for that one.
 
 mod comment;
 
@@ -71,7 +72,7 @@ impl Suppressions {
             all.read_directive(&directive.value);
         }
         // Most files have none.
-        if !file.source().contains("ignore") {
+        if !["ignore", "skip"].iter().any(|word| file.source().contains(word)) {
             return all;
         }
         let mut below = vec![Span::default(); file.nodes().len() + 1];
@@ -182,11 +183,9 @@ impl Suppressions {
                         let name = word.trim();
                         let from = word_at + word.len() - word.trim_start().len();
                         word_at += word.len() + 1;
-                        let skipped =
-                            |rule: &&Rule| rule.buildkit.is_some_and(|check| check.eq_ignore_ascii_case(name));
                         self.words.push(Suppression {
                             word: name.to_owned(),
-                            selectors: rules::all().filter(skipped).map(Selector::Rule).collect(),
+                            selectors: checks(name),
                             dialect: Dialect::BuildKit,
                             span: value.span_of(from..from + name.len()),
                             removal: None,
@@ -213,6 +212,7 @@ impl Suppressions {
         let (dialect, reach, words) = match comment {
             Comment::Ours { reach, words } => (Dialect::Ours, reach, words),
             Comment::Hadolint { reach, words } => (Dialect::Hadolint, reach, words),
+            Comment::BuildKit { words } => (Dialect::BuildKit, Reach::Here, words),
             Comment::Malformed => return self.malformed.push(span),
         };
         // The comment itself is part of it, so that a word may be about the others.
@@ -228,7 +228,10 @@ impl Suppressions {
             };
             self.words.push(Suppression {
                 word: word.to_owned(),
-                selectors: Selector::parse(word).unwrap_or_default(),
+                selectors: match dialect {
+                    Dialect::BuildKit => checks(word),
+                    Dialect::Ours | Dialect::Hadolint => Selector::parse(word).unwrap_or_default(),
+                },
                 dialect,
                 span: place(range.start, range.end),
                 removal: Some(removal),
@@ -290,6 +293,12 @@ impl Suppression {
 pub(crate) fn can_tell(rule: &Rule, has_context: bool) -> bool {
     !matches!(rule.code, rules::SHELLCHECK | rules::UNUSED_SUPPRESSION)
         && (rule.family != Family::Context || has_context)
+}
+
+/// The checks of BuildKit's with this name.
+fn checks(name: &str) -> Vec<Selector> {
+    let named = |rule: &&Rule| rule.buildkit.is_some_and(|check| check.eq_ignore_ascii_case(name));
+    rules::all().filter(named).map(Selector::Rule).collect()
 }
 
 /// The check of BuildKit's with nearly this name.

@@ -1,4 +1,4 @@
-//! The comments themselves: `# jettison: ignore=…` and `# hadolint ignore=…`.
+//! The comments themselves: `# jettison: ignore=…`, `# hadolint ignore=…` and BuildKit's `# check=skip=…` above an instruction.
 
 use std::ops::Range;
 
@@ -16,6 +16,11 @@ pub(super) enum Comment {
     Hadolint {
         /// How far it reaches.
         reach: Reach,
+        /// Its words, as ranges of the comment.
+        words: Vec<Range<usize>>,
+    },
+    /// BuildKit's, about the instruction below.
+    BuildKit {
         /// Its words, as ranges of the comment.
         words: Vec<Range<usize>>,
     },
@@ -44,6 +49,10 @@ impl Comment {
             };
             let words = list(text, rest).filter(|words| !words.is_empty());
             return Some(words.map_or(Self::Malformed, |words| Self::Ours { reach, words }));
+        }
+        if let Some(rest) = rest.strip_prefix("check") {
+            let rest = rest.trim_start().strip_prefix('=')?.trim_start().strip_prefix("skip")?;
+            return Some(Self::BuildKit { words: list(text, rest)? });
         }
         let rest = rest.strip_prefix("hadolint")?.strip_prefix(char::is_whitespace)?.trim_start();
         let (reach, rest) = match rest.strip_prefix("global") {
@@ -91,6 +100,9 @@ mod tests {
             ("#  hadolint   ignore = DL3008, SC2086", "hadolint Here DL3008|SC2086"),
             ("# hadolint global ignore=DL3008", "hadolint File DL3008"),
             ("# hadolint shell=bash", "-"),
+            ("# check=skip=UndefinedVar, JSONArgsRecommended", "check UndefinedVar|JSONArgsRecommended"),
+            ("# check=error=true", "-"),
+            ("# check the skip=x", "-"),
             ("# hadolintignore=x", "-"),
             ("# ignore=x", "-"),
             ("#", "-"),
@@ -99,6 +111,7 @@ mod tests {
             let read = match Comment::parse(text) {
                 Some(Comment::Ours { reach, words }) => format!("ours {reach:?} {}", all(&words)),
                 Some(Comment::Hadolint { reach, words }) => format!("hadolint {reach:?} {}", all(&words)),
+                Some(Comment::BuildKit { words }) => format!("check {}", all(&words)),
                 Some(Comment::Malformed) => "malformed".to_owned(),
                 None => "-".to_owned(),
             };

@@ -87,6 +87,8 @@ fn the_directive_of_buildkit_is_about_its_own_checks() {
     {
         assert_eq!(found(&text(skip), &config), "", "{skip}");
     }
+    let two = "FROM a AS X\n# check=skip=StageNameCasing\nFROM a AS Y\nFROM a AS Z\n";
+    assert_eq!(found(two, &config), format!("{0}:1 {0}:4", rule.code));
     let strict = Dockerfile::parse("# check=error=true\nFROM a AS B\n");
     assert_eq!(lint(&strict, &Context::none(), &(), &config)[0].severity, Severity::Error);
 }
