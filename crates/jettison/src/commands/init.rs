@@ -85,8 +85,7 @@ pub fn run(args: &InitArgs, global: &Global, ui: &Ui) -> Result<Exit, BuildError
         return Err(BuildError::new(format!("`{}` is no directory", root.display())));
     }
     let wishes = wishes(args, &Settings::read(root)?)?;
-    let gathered =
-        gather(root, &wishes).map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
+    let gathered = gather(root, &wishes).map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
     let facts = &gathered.facts;
     let style = args.style.unwrap_or_else(|| Style::fitting(facts));
     let registries = Registries(match global.offline {
@@ -97,8 +96,8 @@ pub fn run(args: &InitArgs, global: &Global, ui: &Ui) -> Result<Exit, BuildError
             Some(Lookup::new(session.http.clone(), session.registry().clone(), &indexes))
         }
     });
-    let written = write(facts, style, &registries)
-        .map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
+    let written =
+        write(facts, style, &registries).map_err(|error| BuildError::with_hint(error.to_string(), error.hint()))?;
     for (what, why) in registries.0.iter().flat_map(Lookup::failures) {
         ui.warning(&format!("{what} was not asked for a digest: {why}"), Some("--offline does not ask"));
     }
@@ -136,6 +135,8 @@ fn wishes(args: &InitArgs, settings: &Settings) -> Result<Wishes, BuildError> {
 
 /// Writes both files, or says why not.
 fn put(args: &InitArgs, root: &Path, style: Style, written: &Written, ui: &Ui) -> Result<(), BuildError> {
+    // As people would name them: without a `./` in front.
+    let root = root.strip_prefix(".").unwrap_or(root);
     let path = args.file.clone().unwrap_or_else(|| root.join("Dockerfile"));
     let before = existing(&path)?;
     let is_same = before.as_deref() == Some(written.dockerfile.as_str());
@@ -150,13 +151,15 @@ fn put(args: &InitArgs, root: &Path, style: Style, written: &Written, ui: &Ui) -
     // The ignore file of its own, where there is one, is what counts for this Dockerfile.
     let own = PathBuf::from(format!("{}.dockerignore", path.display()));
     let ignore = if own.is_file() { own } else { root.join(".dockerignore") };
-    let (text, done) = match existing(&ignore)? {
+    let before = existing(&ignore)?;
+    let (text, done) = match &before {
         None => (Some(written.dockerignore.clone()), "wrote"),
-        Some(before) => (extend(&before, &written.dockerignore, &written.kept), "added to"),
+        Some(before) => (extend(before, &written.dockerignore, &written.kept), "extended"),
     };
     if let Some(text) = text {
         write_file(&ignore, text.as_bytes())?;
-        ui.note(&format!("{done} {} ({})", ignore.display(), plural(text.lines().count(), "line")));
+        let lines = text.lines().count() - before.map_or(0, |before| before.lines().count());
+        ui.note(&format!("{done} {} ({})", ignore.display(), plural(lines, "line")));
     }
     if is_same {
         ui.note(&format!("{} is up to date", path.display()));

@@ -7,6 +7,7 @@ mod command_line;
 mod copying;
 mod dockerfile;
 mod fixture;
+mod init;
 mod linting;
 mod native;
 mod outputs;
