@@ -1,5 +1,6 @@
 //! What is said of the two articles' Dockerfiles, and of others that are written as they should be: of the rules that tell how Python
 //! images are built, since these have to guess the most.
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
 use jettison_dockerfile::Dockerfile;
 use jettison_lint::{Config, Context, Place, lint, rules};

@@ -1,4 +1,5 @@
 //! Naive Dockerfiles, mended by all rules at once. That what comes of them is built, starts and answers is proved by tests/peers/check_lint.py.
+#![allow(clippy::unwrap_used, reason = "a test may fail that way")]
 
 use jettison_dockerfile::{Dockerfile, Severity};
 use jettison_lint::{Config, Context, Finding, Place, Safety, mend};
@@ -60,7 +61,9 @@ fn naive_dockerfiles_are_mended_for_good() {
 #[test]
 fn others_are_mended_for_good() {
     let directory = tempfile::tempdir().unwrap();
-    for (path, text) in [("requirements.txt", "flask==3.1.3\npsycopg2==2.9.11\n"), ("app.py", ""), ("run.sh", "exec python3 app.py\n")] {
+    for (path, text) in
+        [("requirements.txt", "flask==3.1.3\npsycopg2==2.9.11\n"), ("app.py", ""), ("run.sh", "exec python3 app.py\n")]
+    {
         fs::write(directory.path().join(path), text).unwrap();
     }
     for (name, text) in [
