@@ -32,7 +32,7 @@ def main():
 
     check_examples.register_all(options)
     check_examples.after_all()
-    modules = ["media", "readers", "articles", "lint", "reproducible", "sources", "bad_input"]
+    modules = ["media", "readers", "articles", "lint", "init", "reproducible", "sources", "bad_input"]
     for module in modules:
         __import__(f"check_{module}")
     passed, failed = harness.main(options)

@@ -1,7 +1,8 @@
 """Stand-ins for the base images of Docker Hub, which is not asked: a registry on loopback, given as the mirror of docker.io.
 
 They are made of a Debian root file system by the Dockerfile engine (standins/base.Dockerfile), once for all checks:
-python:3.12 and python:3.12-slim, python:3.12-trixie and python:3.12-slim-trixie, debian:trixie and debian:trixie-slim. Archives of Debian
+python:3.12 and python:3.12-slim, python:3.12-trixie and python:3.12-slim-trixie, debian:trixie and debian:trixie-slim; and for the
+distroless image with Python, of gcr.io. Archives of Debian
 and of PyPI are fetched through a cache on loopback, as far as the installers let themselves be told.
 """
 
@@ -19,8 +20,9 @@ DEBIAN = "http://deb.debian.org/debian"
 # Stages of the Dockerfile, and what they stand for.
 IMAGES = {
     "debian": ["library/debian:trixie", "library/debian:trixie-slim"],
-    "slim": ["library/python:3.12-slim", "library/python:3.12-slim-trixie"],
+    "slim": ["library/python:3.12-slim", "library/python:3.12-slim-trixie", "library/python:3.13-slim-trixie"],
     "full": ["library/python:3.12", "library/python:3.12-trixie"],
+    "distroless": ["distroless/python3-debian13:nonroot"],
 }
 
 
@@ -63,8 +65,8 @@ class StandIns:
             self.account.build(project, *arguments, "--insecure-registry", self.registry)
 
     def flags(self):
-        """What makes jettison take them for the images of Docker Hub."""
-        return ["--registry-mirror", f"docker.io=http://{self.registry}"]
+        """What makes jettison take them for the images of Docker Hub and gcr.io."""
+        return [word for name in ("docker.io", "gcr.io") for word in ("--registry-mirror", f"{name}=http://{self.registry}")]
 
 
 MADE = []

@@ -1,6 +1,6 @@
-# Stand-ins for debian:trixie, python:3.12 and python:3.12-slim where Docker Hub cannot be reached: a Debian root file system,
-# and the same with its interpreter moved to where the official images have theirs, /usr/local. The full one adds what theirs
-# takes from buildpack-deps, without ImageMagick and GLib.
+# Stand-ins for debian:trixie, python:3.12 and python:3.12-slim where Docker Hub cannot be reached, and for distroless: a Debian root file system,
+# and the same with its interpreter moved to where the official images have theirs, /usr/local. The full one adds the packages
+# that theirs has.
 
 FROM scratch AS unpacked
 ADD debian.tar /
@@ -33,9 +33,42 @@ RUN <<EOT
 set -e
 apt-get update
 apt-get install -y --no-install-recommends \
-    autoconf automake bzip2 curl default-libmysqlclient-dev dpkg-dev file g++ gcc git libbz2-dev libc6-dev \
-    libcurl4-openssl-dev libdb-dev libevent-dev libffi-dev libgdbm-dev libgmp-dev libjpeg-dev libkrb5-dev liblzma-dev \
-    libncurses-dev libpng-dev libpq-dev libreadline-dev libsqlite3-dev libssl-dev libtool libwebp-dev libxml2-dev \
-    libxslt-dev libyaml-dev make patch unzip wget xz-utils zlib1g-dev
+    autoconf automake bzip2 curl default-libmysqlclient-dev dpkg-dev file g++ gcc git gnupg imagemagick libbluetooth-dev \
+    libbz2-dev libc6-dev libcurl4-openssl-dev libdb-dev libevent-dev libffi-dev libgdbm-dev libglib2.0-dev libgmp-dev \
+    libjpeg-dev libkrb5-dev liblzma-dev libmagickcore-dev libmagickwand-dev libmaxminddb-dev libncurses-dev libpng-dev \
+    libpq-dev libreadline-dev libsqlite3-dev libssl-dev libtool libwebp-dev libxml2-dev libxslt-dev libyaml-dev make \
+    mercurial openssh-client patch procps subversion tk-dev unzip uuid-dev wget xz-utils zlib1g-dev
 rm -rf /var/lib/apt/lists/*
 EOT
+
+FROM unpacked AS pruned
+RUN <<EOT
+set -e
+apt-get update
+apt-get install -y --no-install-recommends ca-certificates netbase python3 tzdata
+printf 'nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n' >>/etc/passwd
+printf 'nonroot:x:65532:\n' >>/etc/group
+install -d -o 65532 -g 65532 -m 700 /home/nonroot
+EOT
+# The last step takes away what it would need to run another: no shell, no package manager.
+RUN <<EOT
+#!/usr/bin/python3
+import os, shutil
+for directory in ("/usr/bin", "/usr/sbin"):
+    for name in os.listdir(directory):
+        if not name.startswith("python3"):
+            os.unlink(os.path.join(directory, name))
+for path in ("apt", "dpkg", "debconf", "perl5", "perl", "perl-base", "x86_64-linux-gnu/perl-base", "aarch64-linux-gnu/perl-base"):
+    for above in ("/etc", "/usr/lib", "/usr/share", "/var/lib", "/var/cache"):
+        if (above, path) != ("/var/lib", "dpkg"):
+            shutil.rmtree(os.path.join(above, path), ignore_errors=True)
+EOT
+COPY certificates.crt /usr/local/share/certificates.crt
+
+FROM scratch AS distroless
+COPY --from=pruned / /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+ENV SSL_CERT_FILE=/usr/local/share/certificates.crt
+USER 65532
+WORKDIR /home/nonroot
+ENTRYPOINT ["/usr/bin/python3"]
