@@ -2,7 +2,7 @@
 //!
 //! 1. [`mend`] lints, makes the fixes that do not touch each other, and does so again with what came out, since one fix may make
 //!    room for the next.
-//! 2. A fix is kept only if the text still parses as well as before. The same edit of the same text is not made twice.
+//! 2. A fix is kept only if the text still parses as well as before. No edit is made more often than its rule had findings.
 //! 3. It ends when there is nothing left to make.
 
 use crate::catalog::Catalog;
@@ -60,6 +60,8 @@ pub(crate) fn mend_with(
 ) -> Mended {
     let mut mended = Mended { text: text.to_owned(), files: BTreeMap::new(), done: Vec::new(), left: Vec::new() };
     let mut refused: BTreeSet<(&'static str, String)> = BTreeSet::new();
+    let mut made_before: BTreeMap<(&'static str, String), usize> = BTreeMap::new();
+    let mut most: BTreeMap<&'static str, usize> = BTreeMap::new();
     for _ in 0..MAX_ROUNDS {
         let file = Dockerfile::parse(&mended.text);
         let around = context.with(mended.files.clone());
@@ -69,13 +71,22 @@ pub(crate) fn mend_with(
             let edits: Vec<_> = fix.edits.iter().map(|edit| (edit, file.text(edit.span))).collect();
             (finding.rule.code, format!("{edits:?}{:?}", fix.files))
         };
+        let mut count: BTreeMap<&'static str, usize> = BTreeMap::new();
+        found.iter().for_each(|finding| *count.entry(finding.rule.code).or_default() += 1);
+        for (rule, count) in count {
+            most.entry(rule).and_modify(|most| *most = count.max(*most)).or_insert(count);
+        }
+        // The same edit once more is not the cure, unless it is that of another finding which stands there by now.
+        let is_spent =
+            |key: &(&'static str, String)| made_before.get(key).is_some_and(|made| Some(made) >= most.get(key.0));
         let mut candidates = Vec::new();
         // The farthest reaching first: what lies within it may be gone or stand elsewhere afterwards.
         let mut ordered: Vec<&Finding> = found.iter().collect();
         ordered.sort_by_key(|finding| Reverse(finding.fix.as_ref().map_or(0, reach)));
         for finding in ordered {
             let Some(fix) = finding.fix.as_ref().filter(|fix| fix.safety <= safety) else { continue };
-            if !refused.contains(&key(finding, fix)) && is_free(fix, &candidates) {
+            let key = key(finding, fix);
+            if !refused.contains(&key) && !is_spent(&key) && is_free(fix, &candidates) {
                 candidates.push((finding, fix));
             }
         }
@@ -109,8 +120,7 @@ pub(crate) fn mend_with(
         for (finding, fix) in made {
             mended.files.extend(fix.files.iter().cloned());
             mended.done.push(Done { rule: finding.rule, title: fix.title.clone(), safety: fix.safety });
-            // The same edit again would not be the cure.
-            refused.insert(key(finding, fix));
+            *made_before.entry(key(finding, fix)).or_default() += 1;
         }
     }
     let file = Dockerfile::parse(&mended.text);

@@ -35,3 +35,13 @@ fn half_a_dockerfile_is_no_reason_to_fail() {
         invariants::check(&text[..cut]);
     }
 }
+
+/// An edit that was made may be that of another finding by the next round, at the same place and of the same text.
+#[test]
+fn the_same_text_twice_is_mended_twice() {
+    invariants::check(
+        "from python\nMAINTA:3 as Build\nMAINTAINER somebody\nRUN apk add --virtual .build gcc\nRUN sudo pip x\nCOPY a && apk del .build\n\
+         ADD . .\nUSERuild\nMAINTAINER somebody\nRUN apk add --virtual .build gcc\nRUN sudo pip x\nCOPY a && apk del .build\nADD . .\n\
+         USER root\n --virtual .build\nRUN sudo pip y\nCMD python main.py\n",
+    );
+}
