@@ -5,7 +5,7 @@ use super::{Obstacle, Plan, start};
 use crate::model::{OsPackage, Step, System};
 use crate::rules::needed_beside;
 use crate::tables::build_packages::is_build_only;
-use crate::tables::libraries::{has_library, runtime_packages};
+use crate::tables::libraries::{Release, has_library, runtime_packages};
 use crate::tables::wheels::{always_compiled, loaded_libraries};
 use jettison_dockerfile::instruction::InstructionKind;
 use jettison_shell::packages::{Action, Manager};
@@ -21,6 +21,9 @@ const OF_THE_FULL_IMAGE: [(&str, &str); 8] = [
     ("gpg", "gnupg"),
     ("patch", "patch"),
 ];
+
+/// The same of images on Debian 13, where apt does without it.
+const SINCE_TRIXIE: [(&str, &str); 2] = [("adduser", "adduser"), ("addgroup", "adduser")];
 
 /// What is installed, and in front of which step.
 pub(super) struct Packages {
@@ -180,7 +183,8 @@ fn more(plan: &Plan<'_, '_>) -> Vec<String> {
             .filter_map(|(_, text)| text.as_ref())
             .flat_map(|text| text.split(|c: char| !(c.is_ascii_alphanumeric() || "_-.".contains(c))));
         for name in step.commands.iter().filter_map(|command| command.name()).chain(words) {
-            let package = OF_THE_FULL_IMAGE.iter().find(|(program, _)| *program == name);
+            let more = OF_THE_FULL_IMAGE.iter().chain(SINCE_TRIXIE.iter().filter(|_| plan.release == Release::Trixie));
+            let package = more.into_iter().find(|(program, _)| *program == name);
             names.extend(package.map(|(_, package)| (*package).to_owned()));
         }
     }
@@ -198,7 +202,7 @@ fn is_complete(plan: &Plan<'_, '_>, number: usize, step: &Step<'_>, names: &[Str
 }
 
 /// Whether an instruction tells apt or apk where packages are from.
-fn sets_manager_up(step: &Step<'_>) -> bool {
+pub(super) fn sets_manager_up(step: &Step<'_>) -> bool {
     let told = ["/etc/apt", "apt-key", "add-apt-repository", "/etc/apk", "dpkg"];
     match &step.instruction.kind {
         InstructionKind::Run(_) | InstructionKind::Copy(_) | InstructionKind::Add(_) => {

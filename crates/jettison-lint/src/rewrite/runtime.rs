@@ -1,7 +1,7 @@
 //! The second stage: what runs.
 
 use super::classify::Purpose;
-use super::packages::Packages;
+use super::packages::{self, Packages};
 use super::{Obstacle, Plan, start};
 use crate::model::{Flavour, Step};
 use jettison_dockerfile::instruction::InstructionKind;
@@ -12,8 +12,12 @@ pub(super) fn write(plan: &Plan<'_, '_>) -> Result<String, Obstacle> {
     let first = |wanted: fn(&(usize, &Step<'_>, Purpose)) -> bool| plan.steps().find(wanted).map(|(at, ..)| at);
     let install = plan.installs.iter().position(|installs| !installs.is_empty()).unwrap_or(plan.last);
     let copy_at = first(|(.., purpose)| *purpose == Purpose::Source).map_or(install, |at| at.min(install));
-    let as_user = first(|(_, step, _)| matches!(step.instruction.kind, InstructionKind::User(_)));
-    let packages = Packages::new(plan, as_user.map_or(copy_at, |at| at.min(copy_at)))?;
+    // In front of what may run one of them, and as root.
+    let latest = first(|(_, step, purpose)| {
+        let runs = matches!(purpose, Purpose::Runtime | Purpose::Shared) && step.run().is_some();
+        runs && !packages::sets_manager_up(step) || matches!(step.instruction.kind, InstructionKind::User(_))
+    });
+    let packages = Packages::new(plan, latest.map_or(copy_at, |at| at.min(copy_at)))?;
     let user = start::user(plan);
 
     let mut lines = vec![head(plan)?];

@@ -283,6 +283,24 @@ fn lists_come_from_several_copies() {
 }
 
 #[test]
+fn programs_that_the_slim_image_has_not_come_before_they_are_run() {
+    let files = [("requirements.txt", "gitpython\n"), ("main.py", "")];
+    insta::assert_snapshot!(rewritten(
+        &files,
+        r#"FROM python:3.13
+
+# A user.
+RUN adduser --disabled-password --gecos "" --uid 10001 runner
+RUN git clone https://example.com/data.git /data
+COPY requirements.txt .
+RUN pip install -r requirements.txt
+USER runner
+CMD ["python", "main.py"]
+"#
+    ));
+}
+
+#[test]
 fn what_is_not_understood_is_left_alone() {
     let files = [("requirements.txt", "flask\n")];
     let unchanged = |text: &str, why: &str| {

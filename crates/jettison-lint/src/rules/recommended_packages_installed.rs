@@ -75,6 +75,7 @@ the fix adds: `libc6-dev` for `gcc`, `ca-certificates` for `git`, `curl` and `wg
 
 /// Packages of Debian 12 and 13 that recommend nothing an image needs, and what the others need beside them.
 const KNOWN: &[(&str, &[&str])] = &[
+    ("adduser", &[]),
     ("build-essential", &[]),
     ("bzip2", &[]),
     ("ca-certificates", &[]),
