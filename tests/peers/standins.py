@@ -11,7 +11,7 @@ import os
 import shutil
 import sys
 
-from harness import PATH, fetch, free_port, tool
+from harness import PATH, expect, fetch, free_port, tool
 from servers import daemon, registry
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -34,6 +34,7 @@ class StandIns:
         self.account = context.first
         self.stack = contextlib.ExitStack()
         self.mirror, self.registry = None, None
+        self.is_ready = False
 
     def start(self):
         self.registry = self.stack.enter_context(registry(self.context, "standins-registry"))
@@ -76,8 +77,10 @@ def standins(context):
     """What all checks share: made by the first that asks."""
     if not MADE:
         made = StandIns(context)
+        MADE.append(made)
         made.start()
         context.at_end(made.stack.close)
         made.make()
-        MADE.append(made)
+        made.is_ready = True
+    expect(MADE[0].is_ready, "the stand-ins were not built, see above")
     return MADE[0]

@@ -2,46 +2,43 @@
 # and the same with its interpreter moved to where the official images have theirs, /usr/local. The full one adds the packages
 # that theirs has.
 
-FROM scratch AS unpacked
+FROM scratch AS debian
 ADD debian.tar /
 COPY apt.conf /etc/apt/apt.conf.d/docker-clean
 COPY pip.conf /etc/pip.conf
-
-FROM scratch AS debian
-COPY --from=unpacked / /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 CMD ["bash"]
 
-FROM unpacked AS relocated
-RUN <<EOT
-set -e
-apt-get update
-apt-get install -y --no-install-recommends ca-certificates netbase python3 python3-venv tzdata
-EOT
-RUN --mount=type=bind,source=relocate.sh,target=/mnt/relocate.sh sh /mnt/relocate.sh
 # uv, Poetry and Pipenv ask PyPI itself, and trust whom this machine trusts.
+FROM debian AS trusting
 COPY certificates.crt /usr/local/share/certificates.crt
-
-FROM scratch AS slim
-COPY --from=relocated / /
 ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 ENV SSL_CERT_FILE=/usr/local/share/certificates.crt REQUESTS_CA_BUNDLE=/usr/local/share/certificates.crt
 CMD ["python3"]
 
-FROM slim AS full
-RUN <<EOT
+FROM trusting AS slim
+RUN --mount=type=bind,source=relocate.sh,target=/mnt/relocate.sh <<EOT
 set -e
 apt-get update
-apt-get install -y --no-install-recommends \
+apt-get install -y --no-install-recommends ca-certificates netbase python3 python3-venv tzdata
+sh /mnt/relocate.sh
+EOT
+
+# Packages with modules of their own want Debian's interpreter where it was.
+FROM trusting AS full
+RUN --mount=type=bind,source=relocate.sh,target=/mnt/relocate.sh <<EOT
+set -e
+apt-get update
+apt-get install -y --no-install-recommends ca-certificates netbase python3 python3-venv tzdata \
     autoconf automake bzip2 curl default-libmysqlclient-dev dpkg-dev file g++ gcc git gnupg imagemagick libbluetooth-dev \
     libbz2-dev libc6-dev libcurl4-openssl-dev libdb-dev libevent-dev libffi-dev libgdbm-dev libglib2.0-dev libgmp-dev \
     libjpeg-dev libkrb5-dev liblzma-dev libmagickcore-dev libmagickwand-dev libmaxminddb-dev libncurses-dev libpng-dev \
     libpq-dev libreadline-dev libsqlite3-dev libssl-dev libtool libwebp-dev libxml2-dev libxslt-dev libyaml-dev make \
     mercurial openssh-client patch procps subversion tk-dev unzip uuid-dev wget xz-utils zlib1g-dev
-rm -rf /var/lib/apt/lists/*
+sh /mnt/relocate.sh
 EOT
 
-FROM unpacked AS pruned
+FROM debian AS pruned
 RUN <<EOT
 set -e
 apt-get update
