@@ -10,7 +10,9 @@ use std::io::BufReader;
 use std::sync::OnceLock;
 
 use jettison_debian::contents::{SonameIndex, SonameIndexBuilder};
-use jettison_debian::source::{parse_list, parse_sources};
+use jettison_debian::release::ReleaseError;
+pub use jettison_debian::source::is_true;
+use jettison_debian::source::{AptConf, Source, checks_valid_until, parse_list, parse_sources};
 use jettison_debian::{Architecture, Compression, Keyring, Origin, PackageIndex, Release, Universe, compression};
 use jettison_engine::CacheKey;
 use jettison_engine::store::Ref;
@@ -24,6 +26,8 @@ use crate::machine::Machine;
 /// An `InRelease` is never larger. Bytes.
 const RELEASE_LIMIT: u64 = 16 << 20;
 const COMPONENT: &str = "main";
+/// The variable that says whether suites that expired are refused.
+const CHECK_VALID_UNTIL: &str = "JETTISON_DEBIAN_CHECK_VALID_UNTIL";
 
 /// Where the archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +41,7 @@ pub struct Mirrors {
 impl Mirrors {
     /// Those that the user named, else those that the machine's apt uses, else the public ones.
     pub fn of(machine: &Machine) -> Self {
-        let mut sources = Vec::new();
-        for (path, text) in &machine.apt_sources {
-            let deb822 = path.extension().is_some_and(|ending| ending == "sources");
-            // What apt itself could not read is apt's to complain about.
-            sources.extend(if deb822 { parse_sources(text) } else { parse_list(text) }.unwrap_or_default());
-        }
-        let found = jettison_debian::source::Mirrors::find(&sources);
+        let found = jettison_debian::source::Mirrors::find(&sources(machine));
         let first = |named: &Option<String>, found: Option<String>, public: &str| {
             named.clone().or(found).unwrap_or_else(|| public.to_owned())
         };
@@ -57,6 +55,31 @@ impl Mirrors {
     pub fn url(&self, security: bool, filename: &str) -> String {
         let root = if security { &self.security } else { &self.debian };
         format!("{}/{filename}", root.trim_end_matches('/'))
+    }
+}
+
+/// The sources of the machine's apt.
+fn sources(machine: &Machine) -> Vec<Source> {
+    let mut sources = Vec::new();
+    for (path, text) in &machine.apt_sources {
+        let deb822 = path.extension().is_some_and(|ending| ending == "sources");
+        // What apt itself could not read is apt's to complain about.
+        sources.extend(if deb822 { parse_sources(text) } else { parse_list(text) }.unwrap_or_default());
+    }
+    sources
+}
+
+/// Who says that a suite may be used although its time is over; `None` where nobody does.
+fn lets_expire(machine: &Machine, origin: &Origin) -> Option<&'static str> {
+    match machine.debian_check_valid_until {
+        Some(true) => None,
+        Some(false) => Some(CHECK_VALID_UNTIL),
+        None => {
+            let mut conf = AptConf::default();
+            conf.add(&machine.apt_configuration);
+            let checks = checks_valid_until(&sources(machine), &conf, &origin.uri, &origin.suite);
+            (!checks).then_some("the configuration of this machine's apt")
+        }
     }
 }
 
@@ -174,12 +197,10 @@ fn release(job: &Job<'_>, origin: &Origin, keyring: &Keyring) -> Result<Release,
     } else {
         job.http.bytes(&url, RELEASE_LIMIT)?
     };
-    let release = if job.http.options().offline {
-        Release::verify_signature(&bytes, keyring, job.machine.now)
-    } else {
-        Release::verify(&bytes, keyring, job.machine.now)
-    };
-    let release = release.context(&url)?;
+    let release = Release::verify_signature(&bytes, keyring, job.machine.now).context(&url)?;
+    if !job.http.options().offline {
+        check_dates(job, origin, &release).context(&url)?;
+    }
     let names = [release.suite.as_deref(), release.codename.as_deref()];
     if !names.contains(&Some(&*origin.suite)) {
         return Err(BuildError::new(format!("`{url}` is the release of {names:?} and not of `{}`", origin.suite))
@@ -188,6 +209,22 @@ fn release(job: &Job<'_>, origin: &Origin, keyring: &Keyring) -> Result<Release,
     let digest = job.store.put_bytes(&bytes)?;
     job.store.memo_put(&key, &digest, &[Ref::Blob(digest)])?;
     Ok(release)
+}
+
+/// Refuses a release that is not in its time, unless that is wanted: then it is warned of.
+fn check_dates(job: &Job<'_>, origin: &Origin, release: &Release) -> Result<(), BuildError> {
+    match (release.check_dates(job.machine.now), lets_expire(job.machine, origin)) {
+        (Ok(()), _) => Ok(()),
+        (Err(error @ ReleaseError::Expired { .. }), Some(who)) => {
+            let (suite, uri) = (&origin.suite, &origin.uri);
+            job.warn(format!("`{suite}` of {uri}: {error}. It is used all the same, as {who} says; updates may be missing"));
+            Ok(())
+        }
+        (Err(error @ ReleaseError::Expired { .. }), None) => Err(BuildError::from(error).hint(format!(
+            "the mirror is no longer updated, or the clock of this machine is wrong; use another mirror, or set {CHECK_VALID_UNTIL}=false where an old state is wanted"
+        ))),
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// Fetches a file that a release names. A mirror that takes over a new release has files of both for a while.

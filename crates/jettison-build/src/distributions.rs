@@ -88,7 +88,9 @@ pub fn install(
         for (one, file) in &chosen {
             let file = make_ready(job, builder.git, one, file.as_ref(), scratch.path())?;
             if let Ready::Source(source) = &file {
-                let environment = builder.environment(one.name.as_str(), source.clone(), locked_build(one))?;
+                let version = one.version.as_ref().map(ToString::to_string);
+                let name = one.name.as_str();
+                let environment = builder.environment(name, source.clone(), version.as_deref(), locked_build(one))?;
                 environments.push((one.name.as_str(), environment));
             }
             ready.push((*one, file));
@@ -251,7 +253,7 @@ fn make_ready(
 ) -> Result<Ready, BuildError> {
     let Some(Chosen { artifact, subdirectory, .. }) = chosen else {
         return Ok(Ready::Source(match &one.source {
-            LockedSource::Directory { path, .. } => Source::directory(path, None)?,
+            LockedSource::Directory { path, .. } => Source::local(job, room, path, &scratch.join(one.name.as_str()))?,
             LockedSource::Git(git) => Source::git(job, room, git, &scratch.join(one.name.as_str()))?,
             _ => return Err(BuildError::new(format!("nothing says where {} is", one.name))),
         }));

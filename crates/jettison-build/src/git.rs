@@ -137,15 +137,18 @@ impl<'a> GitRoom<'a> {
     }
 
     /// Runs git on the repository at `url` with a directory of this machine: the machine's own git, or, where there is none, Debian's.
-    pub fn run(&self, url: &str, directory: &Path, arguments: &[&str]) -> Result<(), BuildError> {
+    /// Returns what it prints.
+    pub fn run(&self, url: &str, directory: &Path, arguments: &[&str]) -> Result<String, BuildError> {
         let own = Command::new("git").args(CAREFUL).args(arguments).env("GIT_TERMINAL_PROMPT", "0").output();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let (works, said) = match own {
-            Ok(output) => (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()),
+            Ok(output) if output.status.success() => (true, text(&output.stdout)),
+            Ok(output) => (false, text(&output.stderr)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.run_debian(url, directory, arguments)?,
             Err(error) => return Err(BuildError::new(format!("`git` cannot be started: {error}"))),
         };
         if works {
-            return Ok(());
+            return Ok(said);
         }
         Err(BuildError::new(format!(
             "cannot fetch {}: {}",

@@ -21,6 +21,8 @@ pub struct Machine {
     pub debian_security_mirror: Option<String>,
     /// A file with certificates, binary or armored, that suites may be signed with besides Debian's own.
     pub debian_keyring: Option<PathBuf>,
+    /// Whether suites whose `Valid-Until` is over are refused, where the user says. Otherwise what apt is told counts.
+    pub debian_check_valid_until: Option<bool>,
     /// pip's configuration files: their paths and texts, later ones win.
     pub pip_configuration: Vec<(PathBuf, String)>,
     /// The directory with docker's `config.json`.

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use jettison_engine::graph::StageGraph;
+use jettison_engine::sandbox::Mount;
 use jettison_engine::store::Snapshot;
 use jettison_python::NormalizedName;
 use jettison_python::direct::without_credentials;
@@ -30,6 +31,7 @@ use crate::job::{Job, Progress};
 use crate::lockfile::write_whole;
 use crate::part::Part;
 use crate::rootfs;
+use crate::sdist::history;
 use crate::settings::Trim;
 use crate::tool::{Tool, bind};
 use crate::unpack::{UnpackWheel, WheelFile};
@@ -52,6 +54,10 @@ pub const PYLOCK: &str = "pylock.toml";
 
 /// What uv says where it needs git and finds none.
 const NO_GIT: &str = "Git executable not found";
+/// What a backend says that writes into a local project, which it may only read.
+const READ_ONLY: &str = "Read-only file system";
+/// So much a backend may write there, for nobody to keep. Bytes.
+const SCRATCH_SIZE: u64 = 1 << 30;
 
 /// What uv is asked.
 struct Question<'a> {
@@ -241,23 +247,34 @@ impl Resolver<'_> {
         let network = !job.http.options().offline;
         let cwd = directory.to_owned();
         // It prints the lock that it writes.
-        let run = |root: &Roots| {
+        let run = |root: &Roots, mounts: &[Mount]| {
             let (lower, argv, env) = (root.paths.clone(), argv.clone(), env.clone());
-            let (cwd, mounts) = (cwd.clone(), mounts.clone());
+            let (cwd, mounts) = (cwd.clone(), mounts.to_vec());
             let tool = Tool { lower, upper: None, argv, env, cwd, mounts, network, quiet: true };
-            tool.run(|line| progress.log(line))
+            tool.run(|line| progress.log(concealed(line, &repositories)))
         };
         if !repositories.is_empty() {
             root = self.git.under(root, repositories.iter().any(|url| git::is_ssh(url)))?;
         }
-        let mut done = run(&root)?;
-        if !done.status.success() && repositories.is_empty() && done.output.contains(NO_GIT) {
-            // What is asked for asks for it: only uv knows.
-            root = self.git.under(root, true)?;
-            done = run(&root)?;
+        let mut done = run(&root, &mounts)?;
+        let (mut has_git, mut is_writable) = (!repositories.is_empty(), false);
+        while !done.status.success() {
+            if !has_git && (done.output.contains(NO_GIT) || history::is_named_in(&done.output)) {
+                // What is asked for asks for it: only uv knows.
+                root = self.git.under(root, true)?;
+                has_git = true;
+            } else if !is_writable && done.output.contains(READ_ONLY) {
+                // A backend writes into the directory that it is asked about.
+                let (lower, dst) = (vec![top.clone()], top.clone());
+                mounts.push(Mount::Overlay { lower, src: "/".into(), dst, writable: Some(SCRATCH_SIZE) });
+                is_writable = true;
+            } else {
+                break;
+            }
+            done = run(&root, &mounts)?;
         }
         if !done.status.success() {
-            return Err(failed(&done.output));
+            return Err(failed(&concealed(&done.output, &repositories)));
         }
         Ok(rebase(&std::fs::read_to_string(out.join(PYLOCK))?, Path::new("/.jettison/out"), directory))
     }
@@ -396,6 +413,21 @@ fn lexical(path: &Path) -> PathBuf {
     clean
 }
 
+/// What a program said, without the passwords that URLs of repositories have.
+fn concealed(said: &str, repositories: &[String]) -> String {
+    let mut said = said.to_owned();
+    for url in repositories.iter().filter(|url| url.starts_with("http")) {
+        let (_, rest) = url.split_once("://").unwrap_or(("", ""));
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let Some((who, _)) = authority.rsplit_once('@') else { continue };
+        let secret = who.split_once(':').map_or(who, |(_, password)| password);
+        if !secret.is_empty() {
+            said = said.replace(&format!("{secret}@"), "****@");
+        }
+    }
+    said
+}
+
 fn failed(output: &str) -> BuildError {
     let said: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     let start = said.iter().position(|line| line.trim_start().starts_with(['×', 'e'])).unwrap_or(0);
@@ -405,6 +437,8 @@ fn failed(output: &str) -> BuildError {
     let error = BuildError::new(format!("the dependencies cannot be resolved:\n{told}")).transient(transient);
     if transient {
         error.hint("the package index could not be reached: try again, or build with a lock")
+    } else if error.to_string().contains("Git operation failed") {
+        error.hint("is the repository there, and may this machine read it? git's own configuration and netrc are used")
     } else {
         error
     }
@@ -435,5 +469,9 @@ mod tests {
         let bare = "index = \"https://h/simple\"\nvcs = { url = \"https://h/lib.git\", x = \"a@b\" }\n";
         assert_eq!(without_secrets(secret), bare);
         assert_eq!(rebase("no such key", Path::new("/a"), Path::new("/b")), "no such key");
+        let named =
+            ["https://me:s3cret@h/lib.git".to_owned(), "ssh://git@h/x".to_owned(), "https://tok3n@h/y".to_owned()];
+        let said = "fatal: 'https://me:s3cret@h/lib.git', 'https://tok3n@h/y', ssh://git@h/x";
+        assert_eq!(concealed(said, &named), "fatal: 'https://me:****@h/lib.git', 'https://****@h/y', ssh://git@h/x");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use jettison_build::BuildError;
+use jettison_build::archive::is_true;
 use jettison_build::machine::Machine;
 use jettison_http::{Client, Netrc, Options, ProxySettings};
 use jettison_oci::registry::{Configured, CredentialStore};
@@ -33,6 +34,7 @@ pub fn machine() -> Machine {
     machine.debian_mirror = machine.var("JETTISON_DEBIAN_MIRROR").map(str::to_owned);
     machine.debian_security_mirror = machine.var("JETTISON_DEBIAN_SECURITY_MIRROR").map(str::to_owned);
     machine.debian_keyring = machine.var("JETTISON_DEBIAN_KEYRING").map(PathBuf::from);
+    machine.debian_check_valid_until = machine.var("JETTISON_DEBIAN_CHECK_VALID_UNTIL").map(is_true);
     machine.pip_configuration = texts(&pip_files(&machine));
     machine
 }

@@ -8,9 +8,11 @@
 //!    where they were settled before.
 //! 4. [`wheel::BuildWheel`] is the step: it asks the backend what else it needs, unless that is locked, and builds.
 //! 5. When the backend asks for more, or fails for something that a Debian package has, [`solve_with_retries`] adds it.
-//! 6. [`linked`] tells which of the packages have the libraries that a wheel was linked with.
+//! 6. Where a project has its version from git, [`history`] is in its source, and git in its builder.
+//! 7. [`linked`] tells which of the packages have the libraries that a wheel was linked with.
 
 pub mod ahead;
+pub mod history;
 pub mod linked;
 pub mod needs;
 mod room;
@@ -88,6 +90,8 @@ pub struct Rooms {
 pub struct Environment {
     source: Source,
     system: BuildSystem,
+    /// What the backend is told besides: the version that it would ask git for.
+    variables: BTreeMap<String, String>,
     wheels: Vec<LockedWheel>,
     /// Whether the wheels are all that the backend asks for.
     is_settled: bool,
@@ -202,18 +206,24 @@ impl Builder<'_> {
             None if self.locked_only => {
                 Err(BuildError::new(format!("{what} are not locked, and --locked refuses to choose")))
             }
-            None => choose::choose(self.archives.get()?, roots, Some(below), locked, &NOT_NEEDED),
+            None => {
+                // Where git is all that is added, nothing else can need what it would talk to others with.
+                let alone = roots == [history::PACKAGE];
+                let not_needed = [&NOT_NEEDED[..], if alone { &history::NOT_NEEDED } else { &[] }].concat();
+                choose::choose(self.archives.get()?, roots, Some(below), locked, &not_needed)
+            }
         }
     }
 
-    /// Settles what the backend of `source` is called in, and brings it into the store.
+    /// Settles what the backend of `source` is called in, and brings it into the store. `version` is what a lock says of it.
     pub fn environment(
         &self,
         name: &str,
         source: Source,
+        version: Option<&str>,
         locked: Option<&LockedSdist>,
     ) -> Result<Environment, BuildError> {
-        let key = CacheKey::builder("build-system/1").digest("source", source.digest()).finish();
+        let key = CacheKey::builder("build-system/2").digest("source", source.digest()).finish();
         let system: BuildSystem = match self.job.store.memo_get(&key)? {
             Some(system) => system,
             None => {
@@ -234,13 +244,22 @@ impl Builder<'_> {
             None => self.lock_requirements(name, &system.requires)?,
         };
         self.fetch_wheels(&wheels)?;
-        Ok(Environment { source, system, wheels, is_settled: locked.is_some() })
+        let variables = match system.reads_history && !source.is_release() {
+            true => history::variables(self.job.machine, version),
+            false => BTreeMap::new(),
+        };
+        Ok(Environment { source, system, variables, wheels, is_settled: locked.is_some() })
     }
 
     /// A build, of both halves of what it needs.
     pub fn prepare(&self, name: &str, environment: Environment, rooms: &Rooms) -> Result<Prepared, BuildError> {
         let packages = rooms.besides.get(name).cloned();
-        let packages = packages.ok_or_else(|| BuildError::new(format!("no packages were chosen for {name}")))?;
+        let mut packages = packages.ok_or_else(|| BuildError::new(format!("no packages were chosen for {name}")))?;
+        if environment.source.has_history() && !packages.roots.iter().any(|root| root == history::PACKAGE) {
+            let roots = packages.roots.iter().cloned().chain([history::PACKAGE.to_owned()]).collect();
+            packages = self.besides(name, &rooms.tools, roots, None)?;
+            choose::fetch(self.job, self.archives.mirrors(), &packages.package)?;
+        }
         Ok(Prepared { name: name.to_owned(), environment, packages })
     }
 
@@ -348,6 +367,7 @@ impl Builder<'_> {
             name: prepared.name.clone(),
             source: prepared.environment.source.clone(),
             system: prepared.environment.system.clone(),
+            variables: prepared.environment.variables.clone(),
             ask: !prepared.environment.is_settled,
             packages,
             base: self.base_digest(),
@@ -395,7 +415,14 @@ pub fn solve_with_retries(
         let one = prepared.iter_mut().find(|one| one.name == fault.name());
         let Some(one) = one else { return Err(fault.into()) };
         if !builder.more(one, tools, &fault)? {
-            return Err(fault.into());
+            let Environment { source, system, variables, .. } = &one.environment;
+            let unversioned = !source.is_release() && !source.has_history() && variables.is_empty();
+            let hint = history::hint(&one.name, system).filter(|_| unversioned);
+            let error = BuildError::from(fault);
+            return Err(match hint {
+                Some(hint) => error.hint(hint),
+                None => error,
+            });
         }
     }
     Err(BuildError::new("building from source needs one package after the other, without an end"))

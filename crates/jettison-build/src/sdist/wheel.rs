@@ -1,6 +1,7 @@
 //! The step that builds a wheel: a process in the sandbox, with the packages of the builder over the base, the build environment and the
 //! source mounted, and no network.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use jettison_tree::Digest;
 use serde::Deserialize;
 use serde_json::json;
 
+use super::history;
 use super::room::Packages;
 use super::source::{BuildSystem, Source};
 use crate::base::Roots;
@@ -30,6 +32,8 @@ pub(super) struct BuildWheel {
     pub(super) name: String,
     pub(super) source: Source,
     pub(super) system: BuildSystem,
+    /// What the backend is told besides.
+    pub(super) variables: BTreeMap<String, String>,
     /// Whether the backend is asked what else it needs. That changes nothing of a wheel that is built, only whether one is.
     pub(super) ask: bool,
     /// The packages of the builder, the lowest first.
@@ -44,7 +48,7 @@ pub(super) struct BuildWheel {
 }
 
 impl Operation for BuildWheel {
-    /// The source, the base, the backend and the time. The builder's packages and the environment are inputs.
+    /// The source, the base, the backend, what it is told, and the time. The builder's packages and the environment are inputs.
     fn key(&self) -> CacheKey {
         let mut key = CacheKey::builder("build-wheel/2")
             .digest("source", self.source.digest())
@@ -53,6 +57,9 @@ impl Operation for BuildWheel {
             .number("epoch", self.epoch);
         for path in &self.system.backend_path {
             key = key.field("backend-path", path);
+        }
+        for (name, value) in &self.variables {
+            key = key.field("variable", name).field("value", value);
         }
         key.finish()
     }
@@ -104,7 +111,7 @@ impl BuildWheel {
         });
         fs::write(control.join("call.json"), serde_json::to_vec(&call)?)?;
         let epoch = self.epoch.to_string();
-        let env = [
+        let fixed = [
             ("HOME", "/tmp"),
             ("PATH", "/build/environment/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin"),
             ("PYTHONPATH", "/build/environment/site"),
@@ -118,19 +125,27 @@ impl BuildWheel {
             ("CFLAGS", "-g0"),
             ("CXXFLAGS", "-g0"),
         ];
+        let mut env = fixed.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+        env.extend(self.variables.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let mut mounts = vec![
+            bind(&tree, "/build/source", false),
+            bind(environment, "/build/environment", true),
+            bind(&out, "/build/out", false),
+            bind(&control, "/build/control", true),
+            bind(&asking, "/build/asking", false),
+        ];
+        if self.source.has_history() {
+            let configuration = control.join("gitconfig");
+            fs::write(&configuration, history::CONFIGURATION)?;
+            mounts.push(bind(configuration, "/etc/gitconfig", true));
+        }
         let tool = Tool {
             lower: root.paths.clone(),
             upper: None,
             argv: [&self.python, "/build/control/backend.py", "/build/control/call.json"].map(str::to_owned).to_vec(),
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            env,
             cwd: inside,
-            mounts: vec![
-                bind(&tree, "/build/source", false),
-                bind(environment, "/build/environment", true),
-                bind(&out, "/build/out", false),
-                bind(&control, "/build/control", true),
-                bind(&asking, "/build/asking", false),
-            ],
+            mounts,
             network: false,
             quiet: false,
         };

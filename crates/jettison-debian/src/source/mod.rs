@@ -3,6 +3,7 @@
 //! 1. [`parse_list`] reads one-line files (`sources.list`), [`parse_sources`] the deb822 ones (`*.sources`) (sources.list(5)).
 //! 2. [`Mirrors::find`] picks the mirrors of Debian from them.
 //! 3. [`AptConf`] reads `apt.conf`, for the proxy (apt.conf(5)).
+//! 4. [`checks_valid_until`] tells whether a release may be older than it says.
 
 mod conf;
 
@@ -130,7 +131,20 @@ pub fn parse_sources(text: &str) -> Result<Vec<Source>, SourceError> {
     Ok(sources)
 }
 
-fn is_true(value: &str) -> bool {
+/// Whether apt refuses a release of this suite once its `Valid-Until` is over. What the source says (`Check-Valid-Until`, sources.list(5))
+/// counts before `Acquire::Check-Valid-Until` (apt.conf(5)).
+pub fn checks_valid_until(sources: &[Source], conf: &AptConf, uri: &str, suite: &str) -> bool {
+    let bare = |uri: &str| uri.trim_end_matches('/').to_owned();
+    let says_no = sources.iter().any(|source| {
+        !source.check_valid_until
+            && source.suites.iter().any(|other| other == suite)
+            && source.uris.iter().any(|other| bare(other) == bare(uri))
+    });
+    !says_no && conf.get("Acquire::Check-Valid-Until").is_none_or(is_true)
+}
+
+/// Whether a word means yes to apt, which takes whatever does not mean no.
+pub fn is_true(value: &str) -> bool {
     !["no", "false", "without", "off", "disable", "0"].contains(&value.to_ascii_lowercase().as_str())
 }
 
@@ -191,6 +205,28 @@ pub enum SourceError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_release_may_be_older_than_it_says_where_apt_is_told_so() {
+        let sources =
+            parse_list("deb [check-valid-until=no] http://h/debian/ sid main\ndeb http://h/debian trixie main\n")
+                .unwrap();
+        let conf = |text: &str| {
+            let mut conf = AptConf::default();
+            conf.add(text);
+            conf
+        };
+        for (text, uri, suite, checks) in [
+            ("", "http://h/debian", "sid", false),
+            ("", "http://h/debian", "trixie", true),
+            ("", "http://other/debian", "sid", true),
+            ("Acquire::Check-Valid-Until \"false\";", "http://h/debian", "trixie", false),
+            ("Acquire { Check-Valid-Until \"true\"; };", "http://h/debian", "sid", false),
+            ("Acquire::Check-Valid-Until \"0\"; Acquire::Check-Valid-Until \"yes\";", "http://h/d", "sid", true),
+        ] {
+            assert_eq!(checks_valid_until(&sources, &conf(text), uri, suite), checks, "{text} {uri} {suite}");
+        }
+    }
 
     #[test]
     fn one_line_sources() {

@@ -35,6 +35,8 @@ Environment:
   JETTISON_DEBIAN_MIRROR           the Debian archive, before the mirrors that apt uses
   JETTISON_DEBIAN_SECURITY_MIRROR  the same for security updates
   JETTISON_DEBIAN_KEYRING          a file with certificates that a private archive is signed with
+  JETTISON_DEBIAN_CHECK_VALID_UNTIL=false
+                                   take a suite whose Valid-Until is over, with a warning; else what apt is told
   UV_*, PIP_*, *_PROXY, NETRC      as uv and pip understand them
 
 Examples:

@@ -43,7 +43,19 @@ fn a_release_without_signature_is_refused() {
 #[test]
 fn a_release_that_expired_is_refused() {
     let expired = archive().valid_until("Wed, 08 Jan 2025 00:00:00 UTC");
-    archive_is_refused(expired, 2, &["dists/trixie/InRelease", "2025"], "");
+    archive_is_refused(expired, 2, &["dists/trixie/InRelease", "2025"], "JETTISON_DEBIAN_CHECK_VALID_UNTIL=false");
+}
+
+#[test]
+fn a_release_that_expired_is_taken_where_that_is_wanted_and_warned_of() {
+    let expired = archive().valid_until("Wed, 08 Jan 2025 00:00:00 UTC");
+    let site = Site::of(expired, World::index());
+    let project = site.project();
+    let mut command = site.command(&site.user, project.path(), &[]);
+    let output = command.env("JETTISON_DEBIAN_CHECK_VALID_UNTIL", "false").output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("InRelease expired on 2025-01-08"), "{said}");
 }
 
 #[test]
