@@ -27,12 +27,27 @@ pub struct Clutter {
 }
 
 /// An instruction's reach into the context.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Reach {
     /// The word that names it.
     pub span: Span,
     /// The directory that is taken, from the root of the context; empty for all of it.
     pub directory: String,
+    /// What it leaves out by itself: `--exclude`, from its directory.
+    excluded: Ignore,
+}
+
+impl Reach {
+    fn takes(&self, path: &TreePath) -> bool {
+        let below = match self.directory.as_str() {
+            "" => path.as_bytes(),
+            directory => match path.as_bytes().strip_prefix(directory.as_bytes()) {
+                Some([b'/', below @ ..]) => below,
+                _ => return false,
+            },
+        };
+        !self.excluded.matches(below)
+    }
 }
 
 /// The directories of the context that needed stages take whole, by `COPY` or `ADD`, the widest first.
@@ -48,7 +63,8 @@ pub fn reaches(subject: &Subject<'_>) -> Vec<Reach> {
                 file.is_some_and(|file| file.kind == FileKind::Directory)
             };
             if directory.is_empty() || is_directory(directory) {
-                reaches.push(Reach { span: word.span(), directory: directory.to_owned() });
+                let excluded = Ignore::parse(&step.excludes().join("\n")).unwrap_or_default();
+                reaches.push(Reach { span: word.span(), directory: directory.to_owned(), excluded });
             }
         }
     }
@@ -65,9 +81,7 @@ impl Clutter {
         let wanted = wanted(subject);
         let is_wanted =
             |path: &TreePath| wanted.iter().any(|wanted| wanted.as_slice() == path.as_bytes() || path.is_below(wanted));
-        let is_reached = |path: &TreePath| {
-            reaches.iter().any(|reach| reach.directory.is_empty() || path.is_below(reach.directory.as_bytes()))
-        };
+        let is_reached = |path: &TreePath| reaches.iter().any(|reach| reach.takes(path));
         let mut found: BTreeMap<TreePath, Self> = BTreeMap::new();
         let mut files: Vec<_> = subject.context.files().iter().collect();
         // A directory before all that is below it.

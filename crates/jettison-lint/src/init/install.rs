@@ -48,8 +48,10 @@ impl Plan {
             Style::Uv => uv(facts),
             Style::Poetry => poetry(facts),
             Style::Venv => pip(facts, "pip install --no-compile", "pip install"),
+            // What tools of the builder brought along is to be in the prefix all the same.
             Style::Prefix => {
-                pip(facts, "pip install --no-compile --prefix=/install --no-warn-script-location", "pip install")
+                let command = "pip install --no-compile --ignore-installed --prefix=/install --no-warn-script-location";
+                pip(facts, command, "pip install")
             }
             Style::Wheels => pip(facts, "pip wheel --wheel-dir=/wheels", "pip install"),
             Style::Distroless => {

@@ -2,7 +2,9 @@
 
 use super::Stage;
 use super::scope::Scope;
-use jettison_dockerfile::instruction::{CommandLine, Healthcheck, Instruction, InstructionKind, Mount, Run, Source};
+use jettison_dockerfile::instruction::{
+    CommandLine, Healthcheck, Instruction, InstructionKind, Mount, Run, Source, Transfer,
+};
 use jettison_dockerfile::{Escape, Expander, Span, Word};
 use jettison_shell::{Command, PackageCall, Script, Shell};
 use std::cell::OnceCell;
@@ -120,17 +122,26 @@ impl<'a> Step<'a> {
 
     /// The paths that `COPY` or `ADD` takes from the context: not those from a stage, not heredocs, not URLs. They are not expanded.
     pub fn context_sources(&self) -> Vec<&'a Word> {
-        let transfer = match &self.instruction.kind {
-            InstructionKind::Copy(copy) if copy.from.is_none() => &copy.transfer,
-            InstructionKind::Add(add) => &add.transfer,
-            _ => return Vec::new(),
-        };
+        let Some(transfer) = self.from_context() else { return Vec::new() };
         let paths = transfer.sources.iter().filter_map(|source| match source {
             Source::Path(path) => Some(path),
             Source::Heredoc(_) => None,
         });
         let remote = |path: &str| path.contains("://") || path.starts_with("git@") || path.ends_with(".git");
         paths.filter(|path| !remote(path)).collect()
+    }
+
+    /// The patterns of what it leaves out of what it takes from the context: `--exclude`.
+    pub fn excludes(&self) -> Vec<&'a str> {
+        self.from_context().iter().flat_map(|transfer| &transfer.excludes).map(Word::as_str).collect()
+    }
+
+    fn from_context(&self) -> Option<&'a Transfer> {
+        match &self.instruction.kind {
+            InstructionKind::Copy(copy) if copy.from.is_none() => Some(&copy.transfer),
+            InstructionKind::Add(add) => Some(&add.transfer),
+            _ => None,
+        }
     }
 
     /// Whether it copies all of the context: `COPY . …`.

@@ -68,6 +68,21 @@ FROM python:3.12-slim
 COPY . /app
 ```
 
+### Left out by the instruction
+
+```text file=.dockerignore
+.git
+```
+
+```text file=tests/test_app.py
+def test(): pass
+```
+
+```dockerfile good
+FROM python:3.12-slim
+COPY --exclude=tests . /app
+```
+
 ### Left out
 
 ```text file=.dockerignore
