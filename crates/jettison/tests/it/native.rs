@@ -65,6 +65,8 @@ impl Site {
             .env("JETTISON_DEBIAN_MIRROR", self.archive.url())
             .env("JETTISON_DEBIAN_SECURITY_MIRROR", self.archive.security_url())
             .env("JETTISON_DEBIAN_KEYRING", self.archive.keyring_file())
+            // Whatever the apt of this machine is told.
+            .env("JETTISON_DEBIAN_CHECK_VALID_UNTIL", "true")
             .env("UV_DEFAULT_INDEX", self.index.url());
         command
     }
