@@ -1,6 +1,7 @@
 """What has no wheel on an index: commits of repositories, and sdists that need a real compiler; and indices that ask who is there."""
 
 import base64
+import gzip
 import hashlib
 import http.server
 import io
@@ -68,6 +69,256 @@ def _(context):
             account.build(project, "--locked", "--port", "8000", "-o", f"type=oci,tar=false,dest={into}")
             found = records(into)
             expect(any('"vcs_info"' in record and '"py"' in record for record in found), str(found))
+
+
+def git_in(path):
+    """What runs git in a directory, as nobody in particular."""
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "safe.directory=*"]
+
+    def git(*arguments):
+        done = subprocess.run(["git", *identity, "-C", path, *arguments], capture_output=True, text=True, check=False)
+        expect(done.returncode == 0, done.stderr)
+        return done.stdout.strip()
+
+    return git
+
+
+# Tools that ask git for the version: `pyproject.toml` without the name.
+VERSIONED = {
+    "setuptools-scm": """[build-system]
+requires = ["setuptools>=77", "setuptools-scm>=8"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "NAME"
+dynamic = ["version"]
+[tool.setuptools]
+packages = ["NAME"]
+[tool.setuptools_scm]
+version_file = "NAME/_version.py"
+""",
+    "hatch-vcs": """[build-system]
+requires = ["hatchling", "hatch-vcs"]
+build-backend = "hatchling.build"
+[project]
+name = "NAME"
+dynamic = ["version"]
+[tool.hatch.version]
+source = "vcs"
+""",
+    "versioningit": """[build-system]
+requires = ["setuptools", "versioningit"]
+build-backend = "setuptools.build_meta"
+[project]
+name = "NAME"
+dynamic = ["version"]
+[tool.setuptools]
+packages = ["NAME"]
+[tool.versioningit]
+""",
+    "pdm": """[build-system]
+requires = ["pdm-backend"]
+build-backend = "pdm.backend"
+[project]
+name = "NAME"
+dynamic = ["version"]
+[tool.pdm.version]
+source = "scm"
+""",
+    "poetry": """[build-system]
+requires = ["poetry-core", "poetry-dynamic-versioning"]
+build-backend = "poetry_dynamic_versioning.backend"
+[project]
+name = "NAME"
+dynamic = ["version"]
+[tool.poetry]
+version = "0"
+[tool.poetry-dynamic-versioning]
+enable = true
+""",
+}
+
+
+def versioned(account, tool):
+    """A repository whose version is in its tags: v3.1, then another commit. A tracked data file is named nowhere. Returns name and path."""
+    name = "by_" + tool.replace("-", "_")
+    path = account.project(f"repository-{tool}", {
+        "pyproject.toml": VERSIONED[tool].replace("NAME", name),
+        f"{name}/__init__.py": "",
+        f"{name}/data.txt": "data\n",
+        ".gitignore": "_version.py\n",
+    })
+    git = git_in(path)
+    git("init", "-q", "-b", "main")
+    git("add", ".")
+    git("commit", "-q", "-m", "one")
+    git("tag", "v3.1")
+    git("commit", "-q", "--allow-empty", "-m", "two")
+    account.own(path)
+    return name, path
+
+
+@check("a version that only git knows is that of the commit, whatever tool asks, in a repository and in a directory")
+def _(context):
+    for account in context.accounts:
+        wanted, asserts = [], ["import importlib.metadata as m, importlib.resources as r"]
+        for tool in VERSIONED:
+            name, path = versioned(account, tool)
+            wanted.append(f"{name} @ git+file://{path}@v3.1")
+            asserts.append(f"assert m.version('{name}') == '3.1', m.version('{name}')")
+            # It asks git for nothing else, and setuptools alone does not take the file.
+            if tool != "versioningit":
+                asserts.append(f"assert (r.files('{name}') / 'data.txt').is_file(), '{name}'")
+        project = account.project("uses-versions", {
+            "requirements.txt": "\n".join(wanted) + "\n",
+            "main.py": MAIN.format(imports="\n".join(asserts)),
+        })
+        built = account.build(project, "--port", "8000")
+        expect(built["verify"]["http_status"] == 200, str(built["verify"]))
+        store = os.path.join(account.work, "versions")
+        again = account.build(project, "--locked", "--store", store, "--port", "8000")
+        expect(again["digest"] == built["digest"], f"{built['digest']}, then {again['digest']}")
+
+        # One commit after the tag; and below a repository, as a part of it.
+        name, path = versioned(account, "setuptools-scm")
+        other = "by_hatch_vcs"
+        project = account.project("monorepo", {
+            "app/requirements.txt": f"{name} @ git+file://{path}@main\n{other} @ file://{account.work}/projects/monorepo/lib\n",
+            "app/main.py": MAIN.format(imports=(
+                "import importlib.metadata as m\n"
+                f"assert m.version('{name}').startswith('3.2.dev1+g'), m.version('{name}')\n"
+                f"assert m.version('{other}') == '7.0', m.version('{other}')"
+            )),
+            "lib/pyproject.toml": VERSIONED["hatch-vcs"].replace("NAME", other)
+            + '[tool.hatch.version.raw-options]\nroot = ".."\n',
+            f"lib/{other}/__init__.py": "",
+        })
+        git = git_in(project)
+        git("init", "-q", "-b", "main")
+        git("add", "lib")
+        git("commit", "-q", "-m", "one")
+        git("tag", "7.0")
+        account.own(project)
+        built = account.build(os.path.join(project, "app"), "--port", "8000")
+        expect(built["verify"]["http_status"] == 200, str(built["verify"]))
+
+
+def git_server(directory):
+    """The repositories below a directory over smart HTTP, for one user."""
+    allowed = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
+    backend = os.path.join(subprocess.check_output(["git", "--exec-path"], text=True).strip(), "git-http-backend")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            if self.headers.get("Authorization") != allowed:
+                self.send_response(401)
+                self.send_header("WWW-Authenticate", 'Basic realm="git"')
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            path, _, query = self.path.partition("?")
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("Content-Encoding") == "gzip":
+                body = gzip.decompress(body)
+            env = {
+                "PATH": os.environ["PATH"],
+                "GIT_PROJECT_ROOT": directory,
+                "GIT_HTTP_EXPORT_ALL": "1",
+                "GIT_PROTOCOL": self.headers.get("Git-Protocol") or "",
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": "safe.directory",
+                "GIT_CONFIG_VALUE_0": "*",
+                "REQUEST_METHOD": self.command,
+                "PATH_INFO": path,
+                "QUERY_STRING": query,
+                "CONTENT_TYPE": self.headers.get("Content-Type") or "",
+                "CONTENT_LENGTH": str(len(body)),
+                "REMOTE_USER": "me",
+            }
+            answer = subprocess.run([backend], input=body, env=env, stdout=subprocess.PIPE, check=False).stdout
+            head, _, content = answer.partition(b"\r\n\r\n")
+            headers = [line.split(": ", 1) for line in head.decode().split("\r\n") if ": " in line]
+            status = next((value for name, value in headers if name == "Status"), "200")
+            self.send_response(int(status.split()[0]))
+            for name, value in headers:
+                if name != "Status":
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+def expect_secret_nowhere(secret, what, *directories):
+    """No file below the directories has it."""
+    for root, _, names in (found for directory in directories for found in os.walk(directory)):
+        for name in names:
+            path = os.path.join(root, name)
+            if os.path.isfile(path) and not os.path.islink(path):
+                with open(path, "rb") as file:
+                    expect(secret.encode() not in file.read(), f"{what}: the password is in {path}")
+
+
+@check("a repository behind HTTP is fetched with netrc's password, kept for builds without network, and refused with another")
+def _(context):
+    for account in context.accounts:
+        path, commit = repository(account, "git-lib")
+        served = os.path.join(account.work, "served")
+        shutil.rmtree(served, ignore_errors=True)
+        git_in(path)("clone", "-q", "--bare", path, os.path.join(served, "git-lib.git"))
+        server = git_server(served)
+        context.at_end(server.shutdown)
+        url = f"http://127.0.0.1:{server.server_port}/git-lib.git"
+        netrc = os.path.join(account.work, "home", ".netrc")
+        store = os.path.join(account.work, "served-store")
+        project = account.project("uses-http", {
+            "requirements.txt": f"git-lib @ git+{url}@v1#subdirectory=py\n",
+            "main.py": MAIN.format(imports="from git_lib import answer\nassert answer == 'v1', answer"),
+        })
+        command = ("build", project, "--json", "--port", "8000", "--store", store)
+
+        def password(word):
+            with open(netrc, "w", encoding="utf-8") as file:
+                file.write(f"machine 127.0.0.1 login me password {word}\n")
+            account.own(os.path.join(account.work, "home"))
+
+        password("wr0ng-w0rd")
+        refused = account.jettison(*command, status=2)
+        expect("git-lib" in refused.stderr and "hint:" in refused.stderr, refused.stderr)
+        expect("wr0ng-w0rd" not in refused.stderr, "the wrong password is printed")
+        os.remove(netrc)
+        with_password = url.replace("//", "//me:wr0ng-w0rd@")
+        named = {"main.py": "", "requirements.txt": f"git-lib @ git+{with_password}@v1#subdirectory=py\n"}
+        refused = account.jettison("build", account.project("names-password", named), "--store", store, status=2)
+        expect("git-lib" in refused.stderr and "hint:" in refused.stderr, refused.stderr)
+        expect("wr0ng-w0rd" not in refused.stderr, f"the wrong password is printed: {refused.stderr}")
+        password(SECRET)
+        try:
+            done = account.jettison(*command)
+            with open(os.path.join(project, "pylock.toml"), encoding="utf-8") as file:
+                lock = file.read()
+            expect(commit in lock and url in lock, lock)
+            expect(SECRET not in done.stdout + done.stderr, "the password is printed")
+            # The lock is followed where nothing was fetched yet, by a password that is wrong.
+            password("wr0ng-w0rd")
+            elsewhere = ("--locked", "--store", os.path.join(account.work, "served-elsewhere"))
+            refused = account.jettison(*command[:-2], *elsewhere, status=2)
+            expect(f"cannot fetch {url}" in refused.stderr and "hint:" in refused.stderr, refused.stderr)
+            expect("wr0ng-w0rd" not in refused.stderr, "the wrong password is printed")
+        finally:
+            os.remove(netrc)
+        server.shutdown()
+        server.server_close()
+        # Another time in the wheel: it is built again, from what is in the store.
+        account.jettison(*command, "--locked", "--offline", env={"SOURCE_DATE_EPOCH": "1700000000"})
+        expect_secret_nowhere(SECRET, "netrc", project, store)
 
 
 def records(layout):
