@@ -125,7 +125,9 @@ pub fn gather(root: &Path, wishes: &Wishes) -> Result<Gathered, GatherError> {
     let is_django = installed.names.iter().any(|name| name == "django");
     let mut start = Start::new(&detected, manage.as_deref().filter(|_| is_django));
     let is_package = project.is_package || dependencies == Dependencies::Backend;
-    let is_installed = is_package && (detected.kind == Kind::Script || start.import_root == "src");
+    // A requirement such as `-e .` leads back to the source.
+    let leads_back = installed.has_local && matches!(dependencies, Dependencies::Requirements { .. });
+    let is_installed = is_package && !leads_back && (detected.kind == Kind::Script || start.import_root == "src");
     if is_package && project.layout == Layout::Src {
         start.source_root = "src".to_owned();
     }

@@ -122,7 +122,7 @@ impl<'a> Step<'a> {
 
     /// The paths that `COPY` or `ADD` takes from the context: not those from a stage, not heredocs, not URLs. They are not expanded.
     pub fn context_sources(&self) -> Vec<&'a Word> {
-        let Some(transfer) = self.from_context() else { return Vec::new() };
+        let Some(transfer) = self.context_transfer() else { return Vec::new() };
         let paths = transfer.sources.iter().filter_map(|source| match source {
             Source::Path(path) => Some(path),
             Source::Heredoc(_) => None,
@@ -133,10 +133,10 @@ impl<'a> Step<'a> {
 
     /// The patterns of what it leaves out of what it takes from the context: `--exclude`.
     pub fn excludes(&self) -> Vec<&'a str> {
-        self.from_context().iter().flat_map(|transfer| &transfer.excludes).map(Word::as_str).collect()
+        self.context_transfer().iter().flat_map(|transfer| &transfer.excludes).map(Word::as_str).collect()
     }
 
-    fn from_context(&self) -> Option<&'a Transfer> {
+    fn context_transfer(&self) -> Option<&'a Transfer> {
         match &self.instruction.kind {
             InstructionKind::Copy(copy) if copy.from.is_none() => Some(&copy.transfer),
             InstructionKind::Add(add) => Some(&add.transfer),

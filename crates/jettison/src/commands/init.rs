@@ -13,7 +13,7 @@ use clap::Args;
 use jettison_build::index::Indexes;
 use jettison_build::lookup::Lookup;
 use jettison_build::settings::{Command, Settings};
-use jettison_build::{BuildError, Context as _};
+use jettison_build::BuildError;
 use jettison_lint::Catalog;
 use jettison_lint::init::{Facts, Gathered, Style, Wishes, Written, extend, gather, write};
 use jettison_oci::reference::Reference;
@@ -175,7 +175,7 @@ fn existing(path: &Path) -> Result<Option<String>, BuildError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).map_err(BuildError::from).context(path.display()),
+        Err(error) => Err(BuildError::from(error).context(path.display())),
     }
 }
 

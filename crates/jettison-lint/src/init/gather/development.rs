@@ -87,6 +87,6 @@ fn tests(context: &Context) -> Option<(&'static str, Vec<&str>)> {
         let files: Vec<&str> =
             files.filter_map(|file| file.path.as_str()).filter(is_below).filter(|path| path.ends_with(".py")).collect();
         let is_test = |path: &&str| path.rsplit('/').next().is_some_and(|name| name.contains("test"));
-        files.iter().any(|path| is_test(path)).then_some((directory, files))
+        files.iter().any(is_test).then_some((directory, files))
     })
 }
