@@ -160,9 +160,9 @@ def versioned(account, tool):
 @check("a version that only git knows is that of the commit, whatever tool asks, in a repository and in a directory")
 def _(context):
     for account in context.accounts:
-        wanted, asserts = [], ["import importlib.metadata as m, importlib.resources as r"]
+        wanted, asserts, places = [], ["import importlib.metadata as m, importlib.resources as r"], {}
         for tool in VERSIONED:
-            name, path = versioned(account, tool)
+            name, path = places[tool] = versioned(account, tool)
             wanted.append(f"{name} @ git+file://{path}@v3.1")
             asserts.append(f"assert m.version('{name}') == '3.1', m.version('{name}')")
             # It asks git for nothing else, and setuptools alone does not take the file.
@@ -179,7 +179,7 @@ def _(context):
         expect(again["digest"] == built["digest"], f"{built['digest']}, then {again['digest']}")
 
         # One commit after the tag; and below a repository, as a part of it.
-        name, path = versioned(account, "setuptools-scm")
+        name, path = places["setuptools-scm"]
         other = "by_hatch_vcs"
         project = account.project("monorepo", {
             "app/requirements.txt": f"{name} @ git+file://{path}@main\n{other} @ file://{account.work}/projects/monorepo/lib\n",
