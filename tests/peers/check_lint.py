@@ -14,6 +14,8 @@ from standins import standins
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "naive")
 # What the unpacked image must have lost, in parts of a hundred.
 LOSSES = {"fastapi-psycopg2": 80}
+# A user of its own takes lines in /etc and a home directory; a list that is copied by itself is there twice.
+ALLOWANCE = 16 << 10
 # Where one stage is enough, a smaller base and a user of its own are for the author to decide.
 UNSAFE = ["copy-first", "shell-form"]
 # Only indices know which version a requirement is to have.
@@ -69,7 +71,7 @@ def prove(context, name):
         after = account.build(project, *bases.flags(), "-t", f"mended-{name}")
         answers(account, f"mended-{name}")
         sizes = before["unpacked_bytes"], after["unpacked_bytes"]
-        expect(sizes[1] <= sizes[0], f"{sizes[0]} bytes became {sizes[1]}")
+        expect(sizes[1] <= sizes[0] + ALLOWANCE, f"{sizes[0]} bytes became {sizes[1]}")
         lost = 100 * (1 - sizes[1] / sizes[0])
         expect(lost >= LOSSES.get(name, 0), f"{sizes[0]} bytes became {sizes[1]}: it lost {lost:.1f} %, and not {LOSSES.get(name)} %")
     except Failure as error:
