@@ -10,10 +10,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use jettison_build::BuildError;
 use jettison_build::index::Indexes;
 use jettison_build::lookup::Lookup;
 use jettison_build::settings::{Command, Settings};
-use jettison_build::BuildError;
 use jettison_lint::Catalog;
 use jettison_lint::init::{Facts, Gathered, Style, Wishes, Written, extend, gather, write};
 use jettison_oci::reference::Reference;
