@@ -216,7 +216,7 @@ fn check_dates(job: &Job<'_>, origin: &Origin, release: &Release) -> Result<(), 
     match (release.check_dates(job.machine.now), lets_expire(job.machine, origin)) {
         (Ok(()), _) => Ok(()),
         (Err(error @ ReleaseError::Expired { .. }), Some(who)) => {
-            let (suite, uri) = (&origin.suite, &origin.uri);
+            let (suite, uri) = (&origin.suite, jettison_http::redact(&origin.uri));
             job.warn(format!("`{suite}` of {uri}: {error}. It is used all the same, as {who} says; updates may be missing"));
             Ok(())
         }
