@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::finding::{Finding, Fix, Safety};
 use crate::lint::lint;
 use crate::rule::Rule;
-use jettison_dockerfile::{Dockerfile, Edit, Severity, apply};
-use jettison_tree::TreePath;
+use jettison_dockerfile::{Dockerfile, Edit, Severity, Span, apply};
+use jettison_tree::{Digest, TreePath};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -67,9 +67,11 @@ pub(crate) fn mend_with(
         let around = context.with(mended.files.clone());
         let found = find(&file, &around);
         let key = |finding: &Finding, fix: &Fix| {
-            // The same place may hold another text by the next round.
+            // The same place may hold another text by the next round, and be another place of the Dockerfile.
             let edits: Vec<_> = fix.edits.iter().map(|edit| (edit, file.text(edit.span))).collect();
-            (finding.rule.code, format!("{edits:?}{:?}", fix.files))
+            let first = fix.edits.iter().map(|edit| edit.span.start).min().unwrap_or(0);
+            let above = Digest::of(file.text(Span::new(0, first)).as_bytes());
+            (finding.rule.code, format!("{edits:?}{:?}{above}", fix.files))
         };
         let mut count: BTreeMap<&'static str, usize> = BTreeMap::new();
         found.iter().for_each(|finding| *count.entry(finding.rule.code).or_default() += 1);

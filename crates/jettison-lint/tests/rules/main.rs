@@ -39,6 +39,7 @@ fn half_a_dockerfile_is_no_reason_to_fail() {
 /// An edit that was made may be that of another finding by the next round, at the same place and of the same text.
 #[test]
 fn the_same_text_twice_is_mended_twice() {
+    invariants::check("FROM a AS b\nCO<PY --from=b /x y z\nCOPY FROM pythFROM python:3.11 AS builder\nu");
     invariants::check(
         "from python\nMAINTA:3 as Build\nMAINTAINER somebody\nRUN apk add --virtual .build gcc\nRUN sudo pip x\nCOPY a && apk del .build\n\
          ADD . .\nUSERuild\nMAINTAINER somebody\nRUN apk add --virtual .build gcc\nRUN sudo pip x\nCOPY a && apk del .build\nADD . .\n\
