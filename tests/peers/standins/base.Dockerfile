@@ -24,10 +24,11 @@ apt-get install -y --no-install-recommends ca-certificates netbase python3 pytho
 sh /mnt/relocate.sh
 EOT
 
-# Packages with modules of their own want Debian's interpreter where it was.
+# Packages with modules of their own want Debian's interpreter where it was. Only slim images leave documentation out.
 FROM trusting AS full
 RUN --mount=type=bind,source=relocate.sh,target=/mnt/relocate.sh <<EOT
 set -e
+rm -f /etc/dpkg/dpkg.cfg.d/99mmdebstrap
 apt-get update
 apt-get install -y --no-install-recommends ca-certificates netbase python3 python3-venv tzdata \
     autoconf automake bzip2 curl default-libmysqlclient-dev dpkg-dev file g++ gcc git gnupg imagemagick libbluetooth-dev \

@@ -54,7 +54,19 @@ pub(super) fn write(plan: &Plan<'_, '_>) -> Result<String, Obstacle> {
             Purpose::Install => lines.extend(install(plan, number, step)),
         }
     }
+    if plan.makes_venv && !asks_for_pip(plan) {
+        // It came with the environment, and goes before that is copied.
+        lines.push("RUN python -m pip uninstall --yes pip".to_owned());
+    }
     Ok(lines.join("\n"))
+}
+
+/// Whether something that runs in the image may install more: by pip itself, or by a program that calls it to download models.
+fn asks_for_pip(plan: &Plan<'_, '_>) -> bool {
+    let runs = plan.steps().filter(|(.., purpose)| matches!(purpose, Purpose::Runtime | Purpose::Shared));
+    let words =
+        |step: &Step<'_>| step.shell.is_some_and(|shell| shell.text.contains("pip") || shell.text.contains("download"));
+    runs.into_iter().any(|(_, step, _)| words(step))
 }
 
 /// `FROM`, its flags and its image, without the name of the stage.

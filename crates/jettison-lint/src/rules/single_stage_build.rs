@@ -41,6 +41,7 @@ RUN python -m venv /opt/venv
 ENV PATH="/opt/venv/bin:$PATH"
 COPY requirements.txt .
 RUN pip install -r requirements.txt
+RUN python -m pip uninstall --yes pip
 
 # runtime is the image.
 FROM python:3.12-slim AS runtime
