@@ -182,7 +182,8 @@ mod tests {
     #[test]
     fn codes_of_shellcheck_stand_for_some_of_what_its_rule_finds() {
         let config = |select: &str, ignore: &str| {
-            let selectors = |words: &str| words.split_whitespace().flat_map(|word| Selector::parse(word).unwrap()).collect();
+            let selectors =
+                |words: &str| words.split_whitespace().flat_map(|word| Selector::parse(word).unwrap()).collect();
             Config { select: selectors(select), ignore: selectors(ignore), ..Config::default() }
         };
         let rule = rules::all().find(|rule| rule.code == rules::SHELLCHECK).unwrap();
