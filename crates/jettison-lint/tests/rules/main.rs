@@ -36,6 +36,12 @@ fn half_a_dockerfile_is_no_reason_to_fail() {
     }
 }
 
+/// `ARG` takes what no variable can be called.
+#[test]
+fn nobody_means_a_name_that_is_none() {
+    invariants::check("ARG SUIT-\nFROM debian:${SUITE:-trixie}\n");
+}
+
 /// An edit that was made may be that of another finding by the next round, at the same place and of the same text.
 #[test]
 fn the_same_text_twice_is_mended_twice() {
