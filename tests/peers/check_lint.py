@@ -71,9 +71,10 @@ def prove(context, name):
         after = account.build(project, *bases.flags(), "-t", f"mended-{name}")
         answers(account, f"mended-{name}")
         sizes = before["unpacked_bytes"], after["unpacked_bytes"]
-        expect(sizes[1] <= sizes[0] + ALLOWANCE, f"{sizes[0]} bytes became {sizes[1]}")
+        became = f"{sizes[0]} bytes became {sizes[1]}"
+        expect(sizes[1] <= sizes[0] + ALLOWANCE, became)
         lost = 100 * (1 - sizes[1] / sizes[0])
-        expect(lost >= LOSSES.get(name, 0), f"{sizes[0]} bytes became {sizes[1]}: it lost {lost:.1f} %, and not {LOSSES.get(name)} %")
+        expect(lost >= LOSSES.get(name, lost), f"{became}: it lost {lost:.1f} %, and not {LOSSES.get(name)} %")
     except Failure as error:
         raise Failure(f"{error}\n{text}") from None
     MADE[name] = before, after
