@@ -272,7 +272,8 @@ def _(context):
         path, commit = repository(account, "git-lib")
         served = os.path.join(account.work, "served")
         shutil.rmtree(served, ignore_errors=True)
-        git_in(path)("clone", "-q", "--bare", path, os.path.join(served, "git-lib.git"))
+        # A copy is the server's own; git takes no repository of somebody else.
+        shutil.copytree(os.path.join(path, ".git"), os.path.join(served, "git-lib.git"))
         server = git_server(served)
         context.at_end(server.shutdown)
         url = f"http://127.0.0.1:{server.server_port}/git-lib.git"
