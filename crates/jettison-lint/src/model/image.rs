@@ -87,7 +87,7 @@ impl BaseImage {
         Self { reference, system, python }
     }
 
-    /// The nothing that `FROM scratch` begins with has no name; everything else has one.
+    /// Whether it is the official image of Python with compilers and headers.
     pub fn is_full_python(&self) -> bool {
         self.python.as_ref().is_some_and(|python| python.official && python.flavour == Flavour::Full)
     }

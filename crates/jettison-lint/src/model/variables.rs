@@ -1,7 +1,6 @@
 //! Variables as a command of a script sees them, and words as it gets them.
 
 use super::Step;
-use super::scope::VariableKind;
 use super::step::join;
 use jettison_shell::{Command, Part, PartKind, Word};
 
@@ -43,11 +42,8 @@ pub fn variable(step: &Step<'_>, command: &Command<'_>, name: &str) -> Option<St
     {
         return Some(value);
     }
-    let set = step.scope.variable(name)?;
     // An argument is a variable of a `RUN`, too.
-    match set.kind {
-        VariableKind::Arg | VariableKind::Env => set.value.clone(),
-    }
+    step.scope.value(name).map(str::to_owned)
 }
 
 /// Whether a variable is set to something that pip, uv and Poetry take for "yes".
